@@ -1,0 +1,265 @@
+/** The swarm store against a plain Map, on one thread and on several. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Worker } from 'node:worker_threads';
+import fc from 'fast-check';
+import { AnnounceEvent } from '../../tracker/protocol/model.ts';
+import { Store } from '../../tracker/swarm/store.ts';
+import { Announcer, RULES } from './announcing.ts';
+import { type ModelAnnounce, ModelStore, seedersOf } from './model.ts';
+
+const MEMORY_BYTES = 64 * 1024 * 1024;
+
+function hex(value: number, bytes: number): string {
+  return value.toString(16).padStart(bytes * 2, '0');
+}
+
+function announceOf(change: Partial<ModelAnnounce> = {}): ModelAnnounce {
+  return {
+    infoHash: hex(1, 20),
+    address: hex(0x0a000001, 4),
+    port: 6881,
+    peerId: hex(1, 20),
+    left: 0n,
+    event: AnnounceEvent.none,
+    ...change,
+  };
+}
+
+/** Compares all that the store shows with all that the model holds. */
+function assertSame(store: Store, model: ModelStore): void {
+  const listed = new Map([...store.torrents()].flat().map((torrent) => [torrent.infoHash, torrent]));
+  assert.deepEqual([...listed.keys()].sort(), [...model.torrents.keys()].sort());
+  let seeders = 0;
+  let peers = 0;
+  for (const [infoHash, torrent] of model.torrents) {
+    assert.deepEqual(listed.get(infoHash), {
+      infoHash,
+      seeders: seedersOf(torrent),
+      leechers: torrent.peers.size - seedersOf(torrent),
+      completed: torrent.completed,
+    });
+    const stored = store.peersOf(infoHash).map((peer) => ({
+      infoHash,
+      address: Buffer.from(peer.address).toString('hex'),
+      port: peer.port,
+      peerId: Buffer.from(peer.peerId).toString('hex'),
+      left: peer.left,
+      event: peer.event,
+      updatedSeconds: peer.updatedSeconds,
+    }));
+    const key = (peer: { address: string; port: number }) => `${peer.address}:${peer.port}`;
+    assert.deepEqual(
+      stored.sort((a, b) => (key(a) < key(b) ? -1 : 1)),
+      [...torrent.peers.values()].sort((a, b) => (key(a) < key(b) ? -1 : 1)),
+    );
+    seeders += seedersOf(torrent);
+    peers += torrent.peers.size;
+  }
+  const totals = store.totals();
+  assert.equal(totals.torrents, model.torrents.size);
+  assert.equal(totals.seeders, seeders);
+  assert.equal(totals.leechers, peers - seeders);
+  assert.equal(totals.ipv4Peers + totals.ipv6Peers, peers);
+}
+
+test('does what a plain Map would do, for any run of announces and expiries', () => {
+  const announce = fc.record({
+    infoHash: fc.integer({ min: 0, max: 5 }).map((n) => hex(n, 20)),
+    address: fc.oneof(
+      fc.integer({ min: 0, max: 40 }).map((n) => hex(n, 4)),
+      fc.integer({ min: 0, max: 40 }).map((n) => hex(n, 16)),
+    ),
+    port: fc.integer({ min: 1, max: 5 }),
+    peerId: fc.integer({ min: 0, max: 8 }).map((n) => hex(n, 20)),
+    left: fc.constantFrom(0n, 1n, 2n ** 40n, -1n),
+    event: fc.constantFrom(...Object.values(AnnounceEvent)),
+  });
+  const step = fc.oneof(
+    { weight: 30, arbitrary: announce },
+    { weight: 1, arbitrary: fc.record({ expireAge: fc.integer({ min: 0, max: 60 }) }) },
+  );
+  fc.assert(
+    fc.property(fc.array(step, { size: 'large', maxLength: 400 }), (steps) => {
+      const store = Store.create(MEMORY_BYTES, 4);
+      const announcer = new Announcer(store);
+      const model = new ModelStore();
+      let nowSeconds = 10;
+      for (const next of steps) {
+        nowSeconds++;
+        if ('expireAge' in next) {
+          for (const _ of store.expire(nowSeconds - next.expireAge, RULES));
+          model.expire(nowSeconds - next.expireAge, true);
+          continue;
+        }
+        const reply = announcer.announce(next, nowSeconds);
+        const torrent = model.announce(next, nowSeconds);
+        assert.equal(reply.seeders, seedersOf(torrent));
+        assert.equal(reply.leechers, torrent.peers.size - seedersOf(torrent));
+        assert.equal(reply.completed, torrent.completed);
+      }
+      assertSame(store, model);
+    }),
+    { numRuns: 150 },
+  );
+});
+
+test('keeps a swarm whole while it grows to 20,000 peers and shrinks again', () => {
+  const store = Store.create(MEMORY_BYTES, 1);
+  const announcer = new Announcer(store);
+  const model = new ModelStore();
+  const usedBefore = store.totals().usedBytes;
+  for (let i = 0; i < 20_000; i++) {
+    const announce = announceOf({ address: hex(i * 7, 4), peerId: hex(i, 20), left: BigInt(i % 3) });
+    announcer.announce(announce, 1 + (i >> 4));
+    model.announce(announce, 1 + (i >> 4));
+  }
+  assertSame(store, model);
+  for (let i = 0; i < 20_000; i += 2) {
+    const announce = announceOf({ address: hex(i * 7, 4), peerId: hex(i, 20), event: AnnounceEvent.stopped });
+    announcer.announce(announce, 2000);
+    model.announce(announce, 2000);
+  }
+  assertSame(store, model);
+  for (const _ of store.expire(900, RULES));
+  model.expire(900, true);
+  assertSame(store, model);
+  for (const _ of store.expire(5000, RULES));
+  assert.deepEqual(store.totals(), { ...store.totals(), torrents: 0, seeders: 0, leechers: 0 });
+  assert.equal(store.totals().usedBytes, usedBefore, 'every byte comes back');
+});
+
+test('hands out each other peer, never the announcer, and no more than wanted', () => {
+  const store = Store.create(MEMORY_BYTES, 1);
+  const announcer = new Announcer(store);
+  const swarm = Array.from({ length: 300 }, (_, i) =>
+    announceOf({ address: i % 3 === 0 ? hex(i, 16) : hex(i, 4), peerId: hex(i, 20) }),
+  );
+  for (const announce of swarm) announcer.announce(announce, 1);
+  const told = new Set<string>();
+  for (let round = 0; round < 20; round++) {
+    for (const announce of swarm) {
+      const self = `${announce.address}:${announce.port}`;
+      const { peers, peerIds } = announcer.announce(announce, 2, 30);
+      assert.equal(peers.length, 30);
+      assert.equal(new Set(peers).size, 30, 'no peer twice');
+      assert.ok(!peers.includes(self));
+      for (const [index, peer] of peers.entries()) {
+        const [address = ''] = peer.split(':');
+        assert.equal(
+          Number.parseInt(address, 16),
+          Number.parseInt(peerIds[index] ?? '', 16),
+          'the id of that peer',
+        );
+        told.add(peer);
+      }
+    }
+  }
+  assert.equal(told.size, 300);
+});
+
+test('gives both families their share, and its own family to an announcer that wants one peer', () => {
+  const store = Store.create(MEMORY_BYTES, 1);
+  const announcer = new Announcer(store);
+  for (let i = 0; i < 100; i++) {
+    announcer.announce(announceOf({ address: hex(i, 4), peerId: hex(i, 20) }), 1);
+    if (i < 10) announcer.announce(announceOf({ address: hex(i, 16), peerId: hex(i + 1000, 20) }), 1);
+  }
+  const ipv4 = (peers: string[]) => peers.filter((peer) => peer.length < 20).length;
+  const asked = announceOf({ address: hex(500, 4), peerId: hex(500, 20) });
+  assert.equal(ipv4(announcer.announce(asked, 1, 22).peers), 20);
+  assert.equal(ipv4(announcer.announce(asked, 1, 1).peers), 1);
+  const asked6 = announceOf({ address: hex(500, 16), peerId: hex(501, 20) });
+  assert.equal(ipv4(announcer.announce(asked6, 1, 1).peers), 0);
+  assert.equal(announcer.announce(asked6, 1, 0).peers.length, 0);
+});
+
+test('keeps at most 64 peers of one address in a swarm, the latest ones', () => {
+  const store = Store.create(MEMORY_BYTES, 1);
+  const announcer = new Announcer(store);
+  for (let i = 0; i < 100; i++) announcer.announce(announceOf({ port: 1000 + i, peerId: hex(i, 20) }), 1 + i);
+  const ports = store.peersOf(hex(1, 20)).map((peer) => peer.port);
+  assert.deepEqual(
+    ports.sort((a, b) => a - b),
+    Array.from({ length: 64 }, (_, i) => 1036 + i),
+  );
+  announcer.announce(announceOf({ port: 5000, peerId: hex(5000, 20), event: AnnounceEvent.stopped }), 200);
+  assert.equal(store.totals().seeders, 64, 'a stranger that stops removes nobody');
+});
+
+test('stays within its memory: torrents without peers go first, then stale peers, then nothing is stored', () => {
+  const store = Store.create(64 * 1024, 1);
+  const announcer = new Announcer(store);
+  let stored = 0;
+  for (let i = 0; i < 2000; i++) {
+    if (announcer.announce(announceOf({ infoHash: hex(i, 20), peerId: hex(i, 20) }), 10).stored) stored++;
+  }
+  assert.ok(stored > 200 && stored < 2000, `${stored} fitted`);
+  assert.equal(store.totals().unstoredAnnounces, 2000 - stored);
+  assert.ok(store.totals().usedBytes <= store.memoryBytes);
+  const newcomer = announceOf({ infoHash: hex(0, 20), address: hex(77, 4), peerId: hex(77, 20) });
+  assert.equal(announcer.announce(newcomer, 20).stored, false, 'nobody is stale yet');
+  assert.equal(announcer.announce(newcomer, 500).stored, true, 'the stale peer gave way');
+  assert.equal(store.totals().evictedPeers, 1);
+  for (let i = 1; i < 100; i++) {
+    announcer.announce(announceOf({ infoHash: hex(i, 20), event: AnnounceEvent.stopped }), 600);
+  }
+  assert.equal(announcer.announce(announceOf({ infoHash: hex(9999, 20) }), 600).stored, true);
+  assert.ok(store.totals().evictedTorrents > 0);
+});
+
+test('tells the database once of each new torrent and each completion', () => {
+  const store = Store.create(MEMORY_BYTES, 2);
+  const announcer = new Announcer(store);
+  const rules = { ...RULES, persistCompleted: true };
+  const one = announceOf({ left: 5n });
+  announcer.announce(one, 1, 10, rules);
+  const infoHash = one.infoHash;
+  assert.deepEqual(store.takeNews(10), [{ infoHash, wantsBase: true, completions: 0 }]);
+  assert.deepEqual(store.takeNews(10), []);
+  announcer.announce({ ...one, left: 0n, event: AnnounceEvent.completed }, 2, 10, rules);
+  announcer.announce({ ...one, left: 0n, event: AnnounceEvent.completed }, 3, 10, rules);
+  for (const _ of store.expire(100, rules));
+  assert.equal(store.totals().torrents, 1, 'what the database has not heard of stays');
+  assert.deepEqual(store.takeNews(10), [{ infoHash, wantsBase: false, completions: 1 }]);
+  store.addCompleted(infoHash, 41);
+  assert.equal(store.totals().completed, 42);
+  assert.equal([...store.torrents()].flat()[0]?.completed, 42);
+});
+
+test('agrees with the model after four threads announced, stopped and expired at once', async () => {
+  const store = Store.create(MEMORY_BYTES, 2);
+  const threads = 4;
+  const perThread = 40_000;
+  const workers = Array.from(
+    { length: threads },
+    (_, thread) =>
+      new Worker(new URL('./contention-worker.ts', import.meta.url), {
+        workerData: { memory: store.memory, thread, announces: perThread },
+      }),
+  );
+  const models = await Promise.all(
+    workers.map(
+      (worker) =>
+        new Promise<ModelAnnounce[]>((resolve, reject) => {
+          worker.once('message', resolve);
+          worker.once('error', reject);
+        }),
+    ),
+  );
+  const model = new ModelStore();
+  for (const kept of models) for (const announce of kept) model.announce(announce, 1000);
+  const listed = new Map([...store.torrents()].flat().map((torrent) => [torrent.infoHash, torrent]));
+  for (const [infoHash, torrent] of model.torrents) {
+    assert.equal(listed.get(infoHash)?.seeders, seedersOf(torrent), infoHash);
+    const stored = store
+      .peersOf(infoHash)
+      .map((peer) => `${Buffer.from(peer.address).toString('hex')}:${peer.port}`);
+    assert.deepEqual(stored.sort(), [...torrent.peers.keys()].sort());
+  }
+  const peers = [...model.torrents.values()].reduce((sum, torrent) => sum + torrent.peers.size, 0);
+  assert.equal(store.totals().ipv4Peers, peers);
+  for (const _ of store.expire(1_000_000, RULES));
+  assert.equal(store.totals().torrents, 0);
+  assert.equal(store.totals().usedBytes, 0);
+});

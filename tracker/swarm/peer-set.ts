@@ -1,0 +1,504 @@
+/**
+ * The peers of one swarm and one address family. The caller holds the segment's lock.
+ *
+ * Peers live in pages. A peer's page is chosen by the keyed hash of its IP address (linear hashing over pages), so that
+ * finding a peer reads one page, whatever the size of the swarm. In a page the compact endpoints (BEP 23, BEP 7) stand
+ * together, as an announce reply wants them; what only an update or the REST API reads follows behind.
+ *
+ *   set        0 page, or directory when there are several   1 pages   2 peers          (three words of a torrent)
+ *   directory  0 capacity   1.. pages
+ *   page       0 count | capacity << 16   1.. endpoints (6 or 18 bytes each)   then per peer 12 words:
+ *                0 peer id (5)   5 uploaded (2)   7 downloaded (2)   9 left (2)   11 seconds << 2 | event
+ *
+ * Work in one call is bounded by the pages touched: two when a peer comes, nine when one goes, and the directory when it
+ * must grow (4 bytes a page).
+ */
+import { type AddressFamily, AnnounceRequest, HASH_WORDS } from '../protocol/model.ts';
+import { halfSipHash } from './half-sip-hash.ts';
+import { bucketOf, bucketToSplit } from './linear-hashing.ts';
+import type { Segment } from './segment.ts';
+
+/** Words of a peer behind the endpoints, and what they are. */
+export const DETAIL_WORDS = 12;
+export const DETAIL_PEER_ID = 0;
+export const DETAIL_UPLOADED = 5;
+export const DETAIL_DOWNLOADED = 7;
+export const DETAIL_LEFT = 9;
+export const DETAIL_STAMP = 11;
+
+const SET_ROOT = 0;
+const SET_PAGES = 1;
+export const SET_PEERS = 2;
+
+/** A set gets another page when its pages hold more peers than this on average, and loses one below the other. */
+const SPLIT_PEERS = 48;
+const MERGE_PEERS = 16;
+/** Pages that one call gives up at most. */
+const MERGES_PER_CALL = 4;
+/** Chosen addresses can't fill one page, but a page that grows beyond this takes no more peers all the same. */
+const MAX_PAGE_PEERS = 4096;
+/** The most peers of one IP address in a swarm. The next one takes the place of the one that was silent longest. */
+export const MAX_PEERS_PER_ADDRESS = 64;
+
+/**
+ * A place in a set, filled in by `PeerSets.find`: the page of the announcing address, and the slot in it. Valid until
+ * the set changes.
+ */
+export class PeerPlace {
+  page = 0;
+  /** -1 when the announcer is not there and nobody has to make room for it. */
+  slot = -1;
+  /** Whether the peer in the slot is the announcer itself. */
+  known = false;
+  addressHash = 0;
+
+  /** Makes it the place of nobody. */
+  clear(): void {
+    this.page = 0;
+    this.slot = -1;
+    this.known = false;
+  }
+}
+
+/** Reads and changes peer sets of one segment and one family. Holds no state of its own. */
+export class PeerSets {
+  readonly family: AddressFamily;
+  readonly #segment: Segment;
+  readonly #words: Int32Array;
+  readonly #halves: Uint16Array;
+  readonly #endpointHalves: number;
+  readonly #addressWords: number;
+  readonly #keyLow: number;
+  readonly #keyHigh: number;
+
+  constructor(segment: Segment, family: AddressFamily, keyLow: number, keyHigh: number) {
+    this.family = family;
+    this.#segment = segment;
+    this.#words = segment.words;
+    this.#halves = segment.halves;
+    this.#endpointHalves = family === 4 ? 3 : 9;
+    this.#addressWords = family === 4 ? 1 : 4;
+    this.#keyLow = keyLow;
+    this.#keyHigh = keyHigh;
+  }
+
+  /**
+   * Looks for the announcer: by address and port, else by address and peer id; else, when its address has as many
+   * peers as one may have, the one of them that was silent longest.
+   */
+  find(set: number, request: AnnounceRequest, place: PeerPlace): void {
+    const words = this.#words;
+    const halves = this.#halves;
+    const pages = words[set + SET_PAGES];
+    place.clear();
+    if (pages === 0) return;
+    if (pages > 1) place.addressHash = this.#hashOfRequest(request);
+    const page = words[this.#pageLink(set, pages, place.addressHash)];
+    place.page = page;
+    const count = words[page] & 0xffff;
+    const wanted = request.halves;
+    const first = AnnounceRequest.ENDPOINT_HALF;
+    const step = this.#endpointHalves;
+    const portHalf = step - 1;
+    const w0 = wanted[first];
+    const w1 = wanted[first + 1];
+    const port = wanted[first + portHalf];
+    let sameAddress = 0;
+    let samePeerId = -1;
+    let stalest = -1;
+    for (let slot = 0, at = (page + 1) * 2; slot < count; slot++, at += step) {
+      if (halves[at + 1] !== w1 || halves[at] !== w0) continue;
+      if (step === 9 && !sameTail(halves, at, wanted, first)) continue;
+      if (halves[at + portHalf] === port) {
+        place.slot = slot;
+        place.known = true;
+        return;
+      }
+      sameAddress++;
+      const detail = this.#detail(page, slot);
+      if (samePeerId < 0 && this.#samePeerId(detail, request)) samePeerId = slot;
+      if (
+        stalest < 0 ||
+        words[detail + DETAIL_STAMP] >>> 2 < words[this.#detail(page, stalest) + DETAIL_STAMP] >>> 2
+      ) {
+        stalest = slot;
+      }
+    }
+    if (samePeerId >= 0) {
+      place.slot = samePeerId;
+      place.known = true;
+    } else if (sameAddress >= MAX_PEERS_PER_ADDRESS) place.slot = stalest;
+  }
+
+  /** The index of the peer's details. */
+  detailAt(place: PeerPlace): number {
+    return this.#detail(place.page, place.slot);
+  }
+
+  /** Writes the announcer over the peer at `place`. */
+  write(place: PeerPlace, request: AnnounceRequest, stamp: number): void {
+    const { page, slot } = place;
+    const halves = this.#halves;
+    const step = this.#endpointHalves;
+    const at = (page + 1) * 2 + slot * step;
+    for (let i = 0; i < step; i++) halves[at + i] = request.halves[AnnounceRequest.ENDPOINT_HALF + i];
+    const words = this.#words;
+    const detail = this.#detail(page, slot);
+    for (let i = 0; i < DETAIL_STAMP; i++)
+      words[detail + i] = request.words[AnnounceRequest.PEER_ID_WORD + i];
+    words[detail + DETAIL_STAMP] = stamp;
+  }
+
+  /** Adds the announcer, which `find` did not find. Returns false when memory is full. */
+  add(set: number, request: AnnounceRequest, stamp: number, place: PeerPlace): boolean {
+    const words = this.#words;
+    if (words[set + SET_PAGES] === 0) {
+      const page = this.#newPage(1);
+      if (page === 0) return false;
+      words[set + SET_ROOT] = page;
+      words[set + SET_PAGES] = 1;
+      place.page = page;
+    }
+    let count = words[place.page] & 0xffff;
+    if (count === words[place.page] >>> 16) {
+      const page = count < MAX_PAGE_PEERS ? this.#resizePage(place.page, grown(count)) : 0;
+      if (page === 0) return false;
+      words[this.#pageLink(set, words[set + SET_PAGES], place.addressHash)] = page;
+      place.page = page;
+    }
+    place.slot = count++;
+    words[place.page] = (words[place.page] & ~0xffff) | count;
+    this.write(place, request, stamp);
+    words[set + SET_PEERS]++;
+    if (words[set + SET_PEERS] > words[set + SET_PAGES] * SPLIT_PEERS) this.#split(set);
+    return true;
+  }
+
+  /** Removes the peer at `place` by moving the page's last peer there. */
+  remove(set: number, place: PeerPlace): void {
+    this.#removeSlot(set, place.page, place.slot);
+    const pages = this.#words[set + SET_PAGES];
+    this.#tidy(set, this.#pageLink(set, pages, place.addressHash));
+  }
+
+  /** The peer of the announcer's page that was silent longest, as a place; slot -1 when there is no page. */
+  findStalest(place: PeerPlace): void {
+    const words = this.#words;
+    place.slot = -1;
+    if (place.page === 0) return;
+    const count = words[place.page] & 0xffff;
+    let oldest = 0xffffffff;
+    for (let slot = 0; slot < count; slot++) {
+      const seconds = words[this.#detail(place.page, slot) + DETAIL_STAMP] >>> 2;
+      if (seconds >= oldest) continue;
+      oldest = seconds;
+      place.slot = slot;
+    }
+  }
+
+  /**
+   * Copies a window of at most `wanted` endpoints, from a random peer on, to `target` at `targetHalf`, and their peer
+   * ids to `ids` at `idsWord` unless that is null. The peer at `self` is left out. Returns how many were copied.
+   */
+  select(
+    set: number,
+    self: PeerPlace,
+    wanted: number,
+    random: number,
+    target: Uint16Array,
+    targetHalf: number,
+    ids: Int32Array | null,
+    idsWord: number,
+  ): number {
+    const words = this.#words;
+    const pages = words[set + SET_PAGES];
+    const available = words[set + SET_PEERS] - (self.slot >= 0 ? 1 : 0);
+    const total = wanted < available ? wanted : available;
+    if (total <= 0) return 0;
+    const firstIndex = pages === 1 ? 0 : random % pages;
+    const firstPage = this.#pageAt(set, pages, firstIndex);
+    const firstCount = words[firstPage] & 0xffff;
+    const firstSlot = firstCount === 0 ? 0 : (random >>> 8) % firstCount;
+    let copied = 0;
+    let index = firstIndex;
+    let page = firstPage;
+    let from = firstSlot;
+    let to = firstCount;
+    // One visit to each page, and to the first one a second time for what stands before the start.
+    for (let visit = 0; visit <= pages && copied < total; visit++) {
+      for (let slot = from; slot < to && copied < total; slot++) {
+        if (page === self.page && slot === self.slot) continue;
+        this.#copyEndpoint(page, slot, target, targetHalf + copied * this.#endpointHalves);
+        if (ids !== null) this.#copyPeerId(page, slot, ids, idsWord + copied * HASH_WORDS);
+        copied++;
+      }
+      index = index + 1 === pages ? 0 : index + 1;
+      page = this.#pageAt(set, pages, index);
+      from = 0;
+      to = index === firstIndex ? firstSlot : words[page] & 0xffff;
+    }
+    return copied;
+  }
+
+  /** How many pages a set has. */
+  pages(set: number): number {
+    return this.#words[set + SET_PAGES];
+  }
+
+  /** Calls `visit` with the halves index of the endpoint and the word index of the details of each peer of a page. */
+  visitPage(set: number, index: number, visit: (endpointHalf: number, detail: number) => void): void {
+    const page = this.#pageAt(set, this.#words[set + SET_PAGES], index);
+    const count = this.#words[page] & 0xffff;
+    for (let slot = 0; slot < count; slot++) {
+      visit((page + 1) * 2 + slot * this.#endpointHalves, this.#detail(page, slot));
+    }
+  }
+
+  /**
+   * Removes from page number `index` the peers that were last heard at `cutoffSeconds` or before. `removed` is told the
+   * details of each before it goes. The set may lose a page at its end.
+   */
+  expirePage(set: number, index: number, cutoffSeconds: number, removed: (detail: number) => void): void {
+    const words = this.#words;
+    const page = this.#pageAt(set, words[set + SET_PAGES], index);
+    const before = words[page] & 0xffff;
+    for (let slot = before - 1; slot >= 0; slot--) {
+      const detail = this.#detail(page, slot);
+      if (words[detail + DETAIL_STAMP] >>> 2 > cutoffSeconds) continue;
+      removed(detail);
+      this.#removeSlot(set, page, slot);
+    }
+    if ((words[page] & 0xffff) === before) return;
+    const pages = words[set + SET_PAGES];
+    this.#tidy(set, pages === 1 ? set + SET_ROOT : words[set + SET_ROOT] + 1 + index);
+  }
+
+  /** Moves the last peer of the page to `slot` and forgets the last. */
+  #removeSlot(set: number, page: number, slot: number): void {
+    const words = this.#words;
+    const last = (words[page] & 0xffff) - 1;
+    if (slot !== last) this.#copyPeer(page, last, page, slot);
+    words[page] = (words[page] & ~0xffff) | last;
+    words[set + SET_PEERS]--;
+  }
+
+  /** Gives back memory after peers went from the page at `link`. */
+  #tidy(set: number, link: number): void {
+    const words = this.#words;
+    if (words[set + SET_PEERS] === 0) {
+      this.#clear(set);
+      return;
+    }
+    this.#shrink(link);
+    for (let i = 0; i < MERGES_PER_CALL; i++) {
+      const pages = words[set + SET_PAGES];
+      if (pages === 1 || words[set + SET_PEERS] >= pages * MERGE_PEERS) return;
+      this.#merge(set);
+    }
+  }
+
+  /** Frees the pages of a set that holds nobody any more; few are left by then, since they went with their peers. */
+  #clear(set: number): void {
+    const words = this.#words;
+    const { heap } = this.#segment;
+    const root = words[set + SET_ROOT];
+    const pages = words[set + SET_PAGES];
+    if (pages > 1) for (let index = 0; index < pages; index++) heap.free(words[root + 1 + index]);
+    heap.free(root);
+    words[set + SET_ROOT] = 0;
+    words[set + SET_PAGES] = 0;
+  }
+
+  /** Gives back memory of the page at a link when it is less than half full. */
+  #shrink(link: number): void {
+    const words = this.#words;
+    const page = words[link];
+    const count = words[page] & 0xffff;
+    const capacity = words[page] >>> 16;
+    if (capacity < 4 || count * 2 >= capacity) return;
+    const smaller = this.#resizePage(page, grown(count));
+    if (smaller !== 0) words[link] = smaller;
+  }
+
+  /** Moves a page to a block for `capacity` peers. Returns the new page, 0 when memory is full. */
+  #resizePage(page: number, capacity: number): number {
+    const target = this.#newPage(capacity);
+    if (target === 0) return 0;
+    const words = this.#words;
+    const count = words[page] & 0xffff;
+    const halves = count * this.#endpointHalves;
+    this.#halves.copyWithin((target + 1) * 2, (page + 1) * 2, (page + 1) * 2 + halves);
+    const details = this.#detail(page, 0);
+    words.copyWithin(this.#detail(target, 0), details, details + count * DETAIL_WORDS);
+    words[target] |= count;
+    this.#segment.heap.free(page);
+    return target;
+  }
+
+  #newPage(capacity: number): number {
+    const endpoints = (capacity * this.#endpointHalves + 1) >> 1;
+    const page = this.#segment.heap.allocate(1 + endpoints + capacity * DETAIL_WORDS);
+    if (page !== 0) this.#words[page] = capacity << 16;
+    return page;
+  }
+
+  /** Adds a page and moves to it what belongs there from the page that linear hashing splits. */
+  #split(set: number): void {
+    const words = this.#words;
+    const pages = words[set + SET_PAGES];
+    const directory = this.#directoryWithRoom(set, pages);
+    if (directory === 0) return;
+    const link = directory + 1 + bucketToSplit(pages);
+    const source = words[link];
+    const count = words[source] & 0xffff;
+    let moving = 0;
+    for (let slot = 0; slot < count; slot++) {
+      if (bucketOf(this.#hashOfSlot(source, slot), pages + 1) === pages) moving++;
+    }
+    const target = this.#newPage(grown(moving));
+    if (target === 0) {
+      if (pages === 1) this.#dropDirectory(set);
+      return;
+    }
+    words[directory + 1 + pages] = target;
+    words[set + SET_PAGES] = pages + 1;
+    let kept = 0;
+    let moved = 0;
+    for (let slot = 0; slot < count; slot++) {
+      if (bucketOf(this.#hashOfSlot(source, slot), pages + 1) === pages) {
+        this.#copyPeer(source, slot, target, moved++);
+      } else {
+        if (slot !== kept) this.#copyPeer(source, slot, source, kept);
+        kept++;
+      }
+    }
+    words[target] |= moved;
+    words[source] = (words[source] & ~0xffff) | kept;
+    this.#shrink(link);
+  }
+
+  /** Moves the last page's peers to the page that they once came from. */
+  #merge(set: number): void {
+    const words = this.#words;
+    const pages = words[set + SET_PAGES] - 1;
+    const directory = words[set + SET_ROOT];
+    const link = directory + 1 + bucketToSplit(pages);
+    const source = words[directory + 1 + pages];
+    let target = words[link];
+    const moving = words[source] & 0xffff;
+    const count = words[target] & 0xffff;
+    if (words[target] >>> 16 < count + moving) {
+      target = this.#resizePage(target, grown(count + moving));
+      if (target === 0) return;
+      words[link] = target;
+    }
+    for (let slot = 0; slot < moving; slot++) this.#copyPeer(source, slot, target, count + slot);
+    words[target] += moving;
+    words[set + SET_PAGES] = pages;
+    this.#segment.heap.free(source);
+    if (pages === 1) this.#dropDirectory(set);
+  }
+
+  /** The set's directory with room for one page more, made or moved if need be; 0 when memory is full. */
+  #directoryWithRoom(set: number, pages: number): number {
+    const words = this.#words;
+    const root = words[set + SET_ROOT];
+    if (pages > 1 && words[root] > pages) return root;
+    const capacity = grown(pages) + 2;
+    const directory = this.#segment.heap.allocate(1 + capacity);
+    if (directory === 0) return 0;
+    words[directory] = capacity;
+    if (pages === 1) words[directory + 1] = root;
+    else {
+      words.copyWithin(directory + 1, root + 1, root + 1 + pages);
+      this.#segment.heap.free(root);
+    }
+    words[set + SET_ROOT] = directory;
+    return directory;
+  }
+
+  /** Lets the root of a set of one page point to the page itself. */
+  #dropDirectory(set: number): void {
+    const words = this.#words;
+    const directory = words[set + SET_ROOT];
+    words[set + SET_ROOT] = words[directory + 1];
+    this.#segment.heap.free(directory);
+  }
+
+  #pageAt(set: number, pages: number, index: number): number {
+    const root = this.#words[set + SET_ROOT];
+    return pages === 1 ? root : this.#words[root + 1 + index];
+  }
+
+  /** Where the page for a hash is written down. */
+  #pageLink(set: number, pages: number, hash: number): number {
+    return pages === 1 ? set + SET_ROOT : this.#words[set + SET_ROOT] + 1 + bucketOf(hash, pages);
+  }
+
+  #hashOfRequest(request: AnnounceRequest): number {
+    return halfSipHash(
+      request.words,
+      AnnounceRequest.ENDPOINT_WORD,
+      this.#addressWords,
+      this.#keyLow,
+      this.#keyHigh,
+    );
+  }
+
+  /** The keyed hash of a stored peer's address. Endpoints are aligned to halves only, so the address is copied first. */
+  #hashOfSlot(page: number, slot: number): number {
+    const at = (page + 1) * 2 + slot * this.#endpointHalves;
+    const halves = this.#halves;
+    for (let i = 0; i < this.#addressWords; i++) {
+      addressScratch[i] = halves[at + 2 * i] | (halves[at + 2 * i + 1] << 16);
+    }
+    return halfSipHash(addressScratch, 0, this.#addressWords, this.#keyLow, this.#keyHigh);
+  }
+
+  #detail(page: number, slot: number): number {
+    const capacity = this.#words[page] >>> 16;
+    return page + 1 + ((capacity * this.#endpointHalves + 1) >> 1) + slot * DETAIL_WORDS;
+  }
+
+  #samePeerId(detail: number, request: AnnounceRequest): boolean {
+    const words = this.#words;
+    for (let i = 0; i < HASH_WORDS; i++) {
+      if (words[detail + DETAIL_PEER_ID + i] !== request.words[AnnounceRequest.PEER_ID_WORD + i])
+        return false;
+    }
+    return true;
+  }
+
+  #copyEndpoint(page: number, slot: number, target: Uint16Array, targetHalf: number): void {
+    const halves = this.#halves;
+    const step = this.#endpointHalves;
+    const at = (page + 1) * 2 + slot * step;
+    for (let i = 0; i < step; i++) target[targetHalf + i] = halves[at + i];
+  }
+
+  #copyPeerId(page: number, slot: number, ids: Int32Array, idsWord: number): void {
+    const detail = this.#detail(page, slot);
+    for (let i = 0; i < HASH_WORDS; i++) ids[idsWord + i] = this.#words[detail + DETAIL_PEER_ID + i];
+  }
+
+  #copyPeer(page: number, slot: number, targetPage: number, targetSlot: number): void {
+    this.#copyEndpoint(page, slot, this.#halves, (targetPage + 1) * 2 + targetSlot * this.#endpointHalves);
+    const from = this.#detail(page, slot);
+    const to = this.#detail(targetPage, targetSlot);
+    for (let i = 0; i < DETAIL_WORDS; i++) this.#words[to + i] = this.#words[from + i];
+  }
+}
+
+/** One address, to be hashed; a thread never hashes two at a time. */
+const addressScratch = new Int32Array(4);
+
+/** The capacity for `count` peers and one more, a quarter larger at most. */
+function grown(count: number): number {
+  return Math.max(count + 1, Math.floor(count * 1.25));
+}
+
+/** Compares what of two IPv6 addresses follows the first 32 bits. */
+function sameTail(halves: Uint16Array, at: number, wanted: Uint16Array, first: number): boolean {
+  for (let i = 2; i < 8; i++) if (halves[at + i] !== wanted[first + i]) return false;
+  return true;
+}

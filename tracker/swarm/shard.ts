@@ -1,0 +1,535 @@
+/**
+ * One shard of the swarm store: every operation on the torrents of one segment, each under the segment's lock and each
+ * bounded. Which shard a torrent belongs to, and what spans shards, is `store.ts`.
+ */
+import {
+  AnnounceEvent,
+  AnnounceReply,
+  AnnounceRequest,
+  HASH_WORDS,
+  type ScrapeEntry,
+  SwarmChange,
+} from '../protocol/model.ts';
+import { lock, unlock } from './lock.ts';
+import {
+  DETAIL_DOWNLOADED,
+  DETAIL_LEFT,
+  DETAIL_PEER_ID,
+  DETAIL_STAMP,
+  DETAIL_UPLOADED,
+  PeerPlace,
+  PeerSets,
+  SET_PEERS,
+} from './peer-set.ts';
+import {
+  BUCKETS_WORD,
+  CHANGES_WORD,
+  COMPLETED_FLOAT,
+  EVICTED_PEERS_WORD,
+  EVICTED_TORRENTS_WORD,
+  IPV4_PEERS_WORD,
+  IPV6_PEERS_WORD,
+  LOCK_WORD,
+  SEEDERS_WORD,
+  type Segment,
+  UNSTORED_WORD,
+} from './segment.ts';
+import {
+  addTorrent,
+  evictPeerlessTorrents,
+  findTorrent,
+  isPeerless,
+  removeTorrent,
+  TORRENT_CHANGES_NEXT,
+  TORRENT_COMPLETED,
+  TORRENT_COMPLETIONS,
+  TORRENT_FLAGS,
+  TORRENT_IN_CHANGES,
+  TORRENT_INFO_HASH,
+  TORRENT_IPV4_PEERS,
+  TORRENT_IPV6_PEERS,
+  TORRENT_NEXT,
+  TORRENT_SEEDERS,
+  TORRENT_WANTS_BASE,
+} from './torrent-table.ts';
+
+/** What the owner of the store decides about keeping and counting. */
+export interface SwarmRules {
+  /** Completed counters are kept in the database: note what it must be told and asked. */
+  persistCompleted: boolean;
+  /** Torrents go with their last peer (those with a persistent counter above zero stay). */
+  removePeerless: boolean;
+  /** When memory is full, a peer that was silent for longer may be given up for a new one. */
+  staleAfterSeconds: number;
+}
+
+/** A torrent as the REST API lists it. */
+export interface TorrentSummary {
+  /** 40 lowercase hex digits. */
+  readonly infoHash: string;
+  readonly seeders: number;
+  readonly leechers: number;
+  readonly completed: number;
+}
+
+/** A peer as the REST API shows it. */
+export interface StoredPeer {
+  /** 20 raw bytes. */
+  readonly peerId: Uint8Array;
+  /** 4 or 16 raw bytes. */
+  readonly address: Uint8Array;
+  readonly port: number;
+  /** On the clock of the store. */
+  readonly updatedSeconds: number;
+  readonly uploaded: bigint;
+  readonly downloaded: bigint;
+  readonly left: bigint;
+  readonly event: AnnounceEvent;
+}
+
+/** What the database should do for a torrent. */
+export interface TorrentNews {
+  readonly infoHash: string;
+  /** The counter of earlier times is asked for: answer with `Store.addCompleted`. */
+  readonly wantsBase: boolean;
+  /** Downloads completed since the last time. */
+  readonly completions: number;
+}
+
+/** The most peers that one lock is held for while peers expire or torrents are listed. */
+const SLICE_PEERS = 512;
+/** A torrent with more pages than this expires page by page, under a lock for each. */
+const SLICE_PAGES = 8;
+/** Buckets that are searched for torrents without peers when memory is full. */
+const EVICTION_BUCKETS = 64;
+
+export class Shard {
+  readonly segment: Segment;
+  readonly #words: Int32Array;
+  readonly #ipv4: PeerSets;
+  readonly #ipv6: PeerSets;
+  readonly #place = new PeerPlace();
+  readonly #nowhere = new PeerPlace();
+
+  constructor(segment: Segment, keyLow: number, keyHigh: number) {
+    this.segment = segment;
+    this.#words = segment.words;
+    this.#ipv4 = new PeerSets(segment, 4, keyLow, keyHigh);
+    this.#ipv6 = new PeerSets(segment, 6, keyLow, keyHigh);
+  }
+
+  /** See `Store.announce`. `random` is a positive 31-bit integer. */
+  announce(
+    hash: number,
+    request: AnnounceRequest,
+    reply: AnnounceReply,
+    nowSeconds: number,
+    rules: SwarmRules,
+    random: number,
+  ): void {
+    const words = this.#words;
+    reply.change = SwarmChange.none;
+    reply.stored = true;
+    lock(words, LOCK_WORD);
+    const torrent = this.#findOrAdd(hash, request, reply, rules);
+    if (torrent === 0) {
+      words[UNSTORED_WORD]++;
+      unlock(words, LOCK_WORD);
+      answerWithoutSwarm(request, reply);
+      return;
+    }
+    const isIpv4 = request.family === 4;
+    const sets = isIpv4 ? this.#ipv4 : this.#ipv6;
+    const set = torrent + (isIpv4 ? TORRENT_IPV4_PEERS : TORRENT_IPV6_PEERS);
+    const place = this.#place;
+    sets.find(set, request, place);
+    // Peers are chosen before the announcer is added, so that nobody is ever told of themselves.
+    this.#selectPeers(torrent, request, reply, random);
+    if (request.event !== AnnounceEvent.stopped) {
+      const stamp = (nowSeconds << 2) | request.event;
+      if (place.slot < 0)
+        this.#add(torrent, sets, set, request, reply, stamp, nowSeconds - rules.staleAfterSeconds);
+      else this.#update(torrent, sets, place, request, reply, stamp, rules);
+    } else if (place.known) {
+      if (isSeeder(words, sets.detailAt(place))) this.#countSeeder(torrent, -1);
+      sets.remove(set, place);
+      words[isIpv4 ? IPV4_PEERS_WORD : IPV6_PEERS_WORD]--;
+      reply.change |= SwarmChange.peerRemoved;
+    }
+    reply.seeders = words[torrent + TORRENT_SEEDERS];
+    reply.leechers = peersOf(words, torrent) - reply.seeders;
+    reply.completed = words[torrent + TORRENT_COMPLETED] >>> 0;
+    unlock(words, LOCK_WORD);
+  }
+
+  /** Reads the counters of a torrent; all zero when it is unknown. Returns whether it is known. */
+  scrape(hash: number, source: Int32Array, first: number, entry: ScrapeEntry): boolean {
+    const words = this.#words;
+    lock(words, LOCK_WORD);
+    const torrent = findTorrent(this.segment, hash, source, first);
+    if (torrent === 0) entry.clear();
+    else {
+      entry.seeders = words[torrent + TORRENT_SEEDERS];
+      entry.leechers = peersOf(words, torrent) - entry.seeders;
+      entry.completed = words[torrent + TORRENT_COMPLETED] >>> 0;
+    }
+    unlock(words, LOCK_WORD);
+    return torrent !== 0;
+  }
+
+  /** Copies a slice of a torrent's peers: page `page` of a family. Returns how many pages the family has now. */
+  readPeers(
+    hash: number,
+    source: Int32Array,
+    first: number,
+    family: 4 | 6,
+    page: number,
+    peers: StoredPeer[],
+  ): number {
+    const words = this.#words;
+    const sets = family === 4 ? this.#ipv4 : this.#ipv6;
+    lock(words, LOCK_WORD);
+    const torrent = findTorrent(this.segment, hash, source, first);
+    const set = torrent + (family === 4 ? TORRENT_IPV4_PEERS : TORRENT_IPV6_PEERS);
+    const pages = torrent === 0 ? 0 : sets.pages(set);
+    if (page < pages) {
+      sets.visitPage(set, page, (endpoint, detail) =>
+        peers.push(readPeer(this.segment, family, endpoint, detail)),
+      );
+    }
+    unlock(words, LOCK_WORD);
+    return pages;
+  }
+
+  /**
+   * Lists torrents from bucket `bucket` on into `into`. Returns the bucket to go on with, -1 at the end. A torrent can be
+   * listed twice when the table grows in between; none that was there all the time is left out.
+   */
+  listTorrents(bucket: number, into: TorrentSummary[]): number {
+    const words = this.#words;
+    lock(words, LOCK_WORD);
+    const buckets = words[BUCKETS_WORD];
+    const enough = into.length + SLICE_PEERS;
+    while (bucket < buckets && into.length < enough) {
+      let torrent = words[this.segment.bucketsWord + bucket++];
+      while (torrent !== 0) {
+        into.push({
+          infoHash: infoHashOf(words, torrent),
+          seeders: words[torrent + TORRENT_SEEDERS],
+          leechers: peersOf(words, torrent) - words[torrent + TORRENT_SEEDERS],
+          completed: words[torrent + TORRENT_COMPLETED] >>> 0,
+        });
+        torrent = words[torrent + TORRENT_NEXT];
+      }
+    }
+    unlock(words, LOCK_WORD);
+    return bucket < buckets ? bucket : -1;
+  }
+
+  /**
+   * Removes peers that were last heard at `cutoffSeconds` or before, from bucket `bucket` on. Torrents of many pages are
+   * put on `large` instead, for `expireLarge`. Returns the bucket to go on with, -1 at the end.
+   */
+  expireBuckets(bucket: number, cutoffSeconds: number, rules: SwarmRules, large: Int32Array[]): number {
+    const words = this.#words;
+    lock(words, LOCK_WORD);
+    const buckets = words[BUCKETS_WORD];
+    let seen = 0;
+    while (bucket < buckets && seen < SLICE_PEERS) {
+      let torrent = words[this.segment.bucketsWord + bucket++];
+      while (torrent !== 0) {
+        const next = words[torrent + TORRENT_NEXT];
+        seen += 1 + peersOf(words, torrent);
+        const pages =
+          this.#ipv4.pages(torrent + TORRENT_IPV4_PEERS) + this.#ipv6.pages(torrent + TORRENT_IPV6_PEERS);
+        if (pages > SLICE_PAGES) {
+          large.push(words.slice(torrent, torrent + TORRENT_INFO_HASH + HASH_WORDS));
+        } else {
+          for (const family of [4, 6] as const) {
+            for (let page = pages - 1; page >= 0; page--)
+              this.#expirePage(torrent, family, page, cutoffSeconds);
+          }
+          this.#removeIfIdle(torrent, rules);
+        }
+        torrent = next;
+      }
+    }
+    unlock(words, LOCK_WORD);
+    return bucket < buckets ? bucket : -1;
+  }
+
+  /** Expires page `page` of a torrent that `expireBuckets` put aside. Returns the page to go on with, -1 at the end. */
+  expireLarge(
+    torrentHead: Int32Array,
+    family: 4 | 6,
+    page: number,
+    cutoffSeconds: number,
+    rules: SwarmRules,
+  ): number {
+    const words = this.#words;
+    lock(words, LOCK_WORD);
+    const hash = torrentHead[1];
+    const torrent = findTorrent(this.segment, hash, torrentHead, TORRENT_INFO_HASH);
+    let next = -1;
+    if (torrent !== 0) {
+      const sets = family === 4 ? this.#ipv4 : this.#ipv6;
+      const pages = sets.pages(torrent + (family === 4 ? TORRENT_IPV4_PEERS : TORRENT_IPV6_PEERS));
+      const index = Math.min(page, pages - 1);
+      if (index >= 0) this.#expirePage(torrent, family, index, cutoffSeconds);
+      next = index - 1;
+      if (next < 0) this.#removeIfIdle(torrent, rules);
+    }
+    unlock(words, LOCK_WORD);
+    return next;
+  }
+
+  /** Takes at most `max` torrents off the list of changes and appends their news. */
+  takeNews(max: number, news: TorrentNews[]): void {
+    const words = this.#words;
+    if (words[CHANGES_WORD] === 0) return;
+    lock(words, LOCK_WORD);
+    for (let i = 0; i < max && words[CHANGES_WORD] !== 0; i++) {
+      const torrent = words[CHANGES_WORD];
+      news.push({
+        infoHash: infoHashOf(words, torrent),
+        wantsBase: (words[torrent + TORRENT_FLAGS] & TORRENT_WANTS_BASE) !== 0,
+        completions: words[torrent + TORRENT_COMPLETIONS],
+      });
+      words[CHANGES_WORD] = words[torrent + TORRENT_CHANGES_NEXT];
+      words[torrent + TORRENT_FLAGS] &= ~(TORRENT_IN_CHANGES | TORRENT_WANTS_BASE);
+      words[torrent + TORRENT_COMPLETIONS] = 0;
+    }
+    unlock(words, LOCK_WORD);
+  }
+
+  /** Adds to a torrent's completed counter what the database knew. Does nothing when the torrent is gone. */
+  addCompleted(hash: number, source: Int32Array, count: number): void {
+    const words = this.#words;
+    lock(words, LOCK_WORD);
+    const torrent = findTorrent(this.segment, hash, source, 0);
+    if (torrent !== 0) {
+      words[torrent + TORRENT_COMPLETED] += count;
+      this.segment.floats[COMPLETED_FLOAT] += count;
+    }
+    unlock(words, LOCK_WORD);
+  }
+
+  #findOrAdd(hash: number, request: AnnounceRequest, reply: AnnounceReply, rules: SwarmRules): number {
+    const segment = this.segment;
+    const first = AnnounceRequest.INFO_HASH_WORD;
+    let torrent = findTorrent(segment, hash, request.words, first);
+    if (torrent !== 0) return torrent;
+    torrent = addTorrent(segment, hash, request.words, first);
+    if (torrent === 0 && this.#makeRoom()) torrent = addTorrent(segment, hash, request.words, first);
+    if (torrent === 0) return 0;
+    reply.change |= SwarmChange.torrentAdded;
+    if (rules.persistCompleted) {
+      this.#words[torrent + TORRENT_FLAGS] |= TORRENT_WANTS_BASE;
+      this.#noteChange(torrent);
+    }
+    return torrent;
+  }
+
+  #selectPeers(torrent: number, request: AnnounceRequest, reply: AnnounceReply, random: number): void {
+    const words = this.#words;
+    const ipv4Set = torrent + TORRENT_IPV4_PEERS;
+    const ipv6Set = torrent + TORRENT_IPV6_PEERS;
+    const ipv4 = reply.families & 1 ? words[ipv4Set + SET_PEERS] : 0;
+    const ipv6 = reply.families & 2 ? words[ipv6Set + SET_PEERS] : 0;
+    const wanted = reply.peersWanted;
+    let ipv4Wanted = ipv4 === 0 ? 0 : wanted;
+    let ipv6Wanted = ipv6 === 0 ? 0 : wanted;
+    if (ipv4 > 0 && ipv6 > 0 && ipv4 + ipv6 > wanted) {
+      // Both families share the reply as they share the swarm, and the announcer's own has at least one.
+      const share = Math.round((wanted * ipv4) / (ipv4 + ipv6));
+      const low = request.family === 4 ? 1 : 0;
+      ipv4Wanted = Math.min(wanted, Math.max(share, low, wanted - ipv6));
+      if (request.family === 6 && ipv4Wanted === wanted && wanted > 0) ipv4Wanted--;
+      ipv6Wanted = wanted - ipv4Wanted;
+    }
+    const place = this.#place;
+    const isIpv4 = request.family === 4;
+    const ids = reply.peerIds;
+    reply.ipv4Peers = this.#ipv4.select(
+      ipv4Set,
+      isIpv4 ? place : this.#nowhere,
+      ipv4Wanted,
+      random,
+      reply.halves,
+      reply.ipv4Half,
+      ids,
+      0,
+    );
+    reply.ipv6Peers = this.#ipv6.select(
+      ipv6Set,
+      isIpv4 ? this.#nowhere : place,
+      ipv6Wanted,
+      random,
+      reply.halves,
+      reply.ipv6Half,
+      ids,
+      reply.ipv4Peers * HASH_WORDS,
+    );
+  }
+
+  #add(
+    torrent: number,
+    sets: PeerSets,
+    set: number,
+    request: AnnounceRequest,
+    reply: AnnounceReply,
+    stamp: number,
+    staleSeconds: number,
+  ): void {
+    const words = this.#words;
+    const place = this.#place;
+    let added = sets.add(set, request, stamp, place);
+    if (!added && this.#makeRoom()) added = sets.add(set, request, stamp, place);
+    if (added) {
+      words[request.family === 4 ? IPV4_PEERS_WORD : IPV6_PEERS_WORD]++;
+    } else if (!this.#replaceStale(torrent, sets, request, stamp, staleSeconds)) {
+      words[UNSTORED_WORD]++;
+      reply.stored = false;
+      return;
+    }
+    if (leftIsNone(request.words, AnnounceRequest.LEFT_WORD)) this.#countSeeder(torrent, 1);
+    reply.change |= SwarmChange.peerAdded;
+  }
+
+  /** Gives the place of the stalest peer of the announcer's page to the announcer, if it was silent long enough. */
+  #replaceStale(
+    torrent: number,
+    sets: PeerSets,
+    request: AnnounceRequest,
+    stamp: number,
+    staleSeconds: number,
+  ): boolean {
+    const words = this.#words;
+    const place = this.#place;
+    sets.findStalest(place);
+    if (place.slot < 0) return false;
+    const detail = sets.detailAt(place);
+    if (words[detail + DETAIL_STAMP] >>> 2 > staleSeconds) return false;
+    if (isSeeder(words, detail)) this.#countSeeder(torrent, -1);
+    sets.write(place, request, stamp);
+    words[EVICTED_PEERS_WORD]++;
+    return true;
+  }
+
+  #update(
+    torrent: number,
+    sets: PeerSets,
+    place: PeerPlace,
+    request: AnnounceRequest,
+    reply: AnnounceReply,
+    stamp: number,
+    rules: SwarmRules,
+  ): void {
+    const words = this.#words;
+    const detail = sets.detailAt(place);
+    const wasSeeder = isSeeder(words, detail);
+    const storedEvent = words[detail + DETAIL_STAMP] & 3;
+    sets.write(place, request, stamp);
+    const seeders = (isSeeder(words, detail) ? 1 : 0) - (wasSeeder ? 1 : 0);
+    if (seeders !== 0) this.#countSeeder(torrent, seeders);
+    if (!place.known) {
+      reply.change |= SwarmChange.peerAdded;
+      return;
+    }
+    // A peer that was unknown did not download from this swarm, and one that said so before is not counted twice.
+    if (request.event !== AnnounceEvent.completed || storedEvent === AnnounceEvent.completed) return;
+    words[torrent + TORRENT_COMPLETED]++;
+    this.segment.floats[COMPLETED_FLOAT]++;
+    reply.change |= SwarmChange.completed;
+    if (!rules.persistCompleted) return;
+    words[torrent + TORRENT_COMPLETIONS]++;
+    this.#noteChange(torrent);
+  }
+
+  #expirePage(torrent: number, family: 4 | 6, page: number, cutoffSeconds: number): void {
+    const words = this.#words;
+    const sets = family === 4 ? this.#ipv4 : this.#ipv6;
+    const set = torrent + (family === 4 ? TORRENT_IPV4_PEERS : TORRENT_IPV6_PEERS);
+    if (page >= sets.pages(set)) return;
+    const total = family === 4 ? IPV4_PEERS_WORD : IPV6_PEERS_WORD;
+    sets.expirePage(set, page, cutoffSeconds, (detail) => {
+      words[total]--;
+      if (isSeeder(words, detail)) this.#countSeeder(torrent, -1);
+    });
+  }
+
+  #removeIfIdle(torrent: number, rules: SwarmRules): void {
+    const words = this.#words;
+    if (!rules.removePeerless || !isPeerless(this.segment, torrent)) return;
+    if ((words[torrent + TORRENT_FLAGS] & TORRENT_IN_CHANGES) !== 0) return;
+    if (rules.persistCompleted && words[torrent + TORRENT_COMPLETED] !== 0) return;
+    removeTorrent(this.segment, torrent);
+  }
+
+  #makeRoom(): boolean {
+    const evicted = evictPeerlessTorrents(this.segment, EVICTION_BUCKETS);
+    this.#words[EVICTED_TORRENTS_WORD] += evicted;
+    return evicted > 0;
+  }
+
+  #countSeeder(torrent: number, change: number): void {
+    this.#words[torrent + TORRENT_SEEDERS] += change;
+    this.#words[SEEDERS_WORD] += change;
+  }
+
+  #noteChange(torrent: number): void {
+    const words = this.#words;
+    if ((words[torrent + TORRENT_FLAGS] & TORRENT_IN_CHANGES) !== 0) return;
+    words[torrent + TORRENT_FLAGS] |= TORRENT_IN_CHANGES;
+    words[torrent + TORRENT_CHANGES_NEXT] = words[CHANGES_WORD];
+    words[CHANGES_WORD] = torrent;
+  }
+}
+
+function answerWithoutSwarm(request: AnnounceRequest, reply: AnnounceReply): void {
+  reply.stored = false;
+  reply.ipv4Peers = 0;
+  reply.ipv6Peers = 0;
+  reply.completed = 0;
+  reply.seeders = leftIsNone(request.words, AnnounceRequest.LEFT_WORD) ? 1 : 0;
+  reply.leechers = 1 - reply.seeders;
+}
+
+function peersOf(words: Int32Array, torrent: number): number {
+  return words[torrent + TORRENT_IPV4_PEERS + SET_PEERS] + words[torrent + TORRENT_IPV6_PEERS + SET_PEERS];
+}
+
+/** A peer is a seeder when nothing is left; a negative number, which BEP 15 allows, counts as nothing. */
+function leftIsNone(words: Int32Array, left: number): boolean {
+  return words[left] < 0 || (words[left] === 0 && words[left + 1] === 0);
+}
+
+function isSeeder(words: Int32Array, detail: number): boolean {
+  return leftIsNone(words, detail + DETAIL_LEFT);
+}
+
+function infoHashOf(words: Int32Array, torrent: number): string {
+  const first = words.byteOffset + 4 * (torrent + TORRENT_INFO_HASH);
+  return Buffer.from(words.buffer, first, 4 * HASH_WORDS).toString('hex');
+}
+
+function readPeer(segment: Segment, family: 4 | 6, endpoint: number, detail: number): StoredPeer {
+  const { buffer, words } = segment;
+  const addressBytes = family === 4 ? 4 : 16;
+  const endpointBytes = new Uint8Array(buffer, endpoint * 2, addressBytes + 2);
+  return {
+    peerId: new Uint8Array(buffer, (detail + DETAIL_PEER_ID) * 4, 4 * HASH_WORDS).slice(),
+    address: endpointBytes.slice(0, addressBytes),
+    port: (endpointBytes[addressBytes] << 8) | endpointBytes[addressBytes + 1],
+    updatedSeconds: words[detail + DETAIL_STAMP] >>> 2,
+    uploaded: readCounter(words, detail + DETAIL_UPLOADED),
+    downloaded: readCounter(words, detail + DETAIL_DOWNLOADED),
+    left: readCounter(words, detail + DETAIL_LEFT),
+    // Two bits of the stamp hold 0 to 2, which are events.
+    event: (words[detail + DETAIL_STAMP] & 3) as AnnounceEvent,
+  };
+}
+
+function readCounter(words: Int32Array, high: number): bigint {
+  return (BigInt(words[high]) << 32n) | BigInt(words[high + 1] >>> 0);
+}

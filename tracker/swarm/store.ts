@@ -1,0 +1,220 @@
+/**
+ * The swarm store: every torrent and peer that the tracker knows, in shared memory, for all threads at once.
+ *
+ * The store is cut into shards by a keyed hash of the info hash. A shard is one segment with one lock, held for a
+ * bounded number of entries; nothing ever locks two. `Store.create` makes the memory, `Store.attach` uses it in another
+ * thread. A `Store` object holds scratch space, so each thread has its own.
+ *
+ * When a shard is full, torrents without peers go first; then the announcer's page gives up its stalest peer, if that
+ * was silent for longer than an interval; else the announce is answered and not kept.
+ *
+ * Times are whole seconds on a monotonic clock that begins with the store (`nowSeconds`).
+ */
+import { randomBytes } from 'node:crypto';
+import { type AnnounceReply, AnnounceRequest, HASH_WORDS, type ScrapeEntry } from '../protocol/model.ts';
+import { halfSipHash } from './half-sip-hash.ts';
+import {
+  COMPLETED_FLOAT,
+  EVICTED_PEERS_WORD,
+  EVICTED_TORRENTS_WORD,
+  IPV4_PEERS_WORD,
+  IPV6_PEERS_WORD,
+  MAX_SEGMENT_BYTES,
+  MIN_SEGMENT_BYTES,
+  SEEDERS_WORD,
+  Segment,
+  TORRENTS_WORD,
+  UNSTORED_WORD,
+} from './segment.ts';
+import { Shard, type StoredPeer, type SwarmRules, type TorrentNews, type TorrentSummary } from './shard.ts';
+
+const DEFAULT_SHARDS = 64;
+
+/** What a thread needs to use the store: can be posted to a worker. */
+export interface StoreMemory {
+  readonly segments: readonly SharedArrayBuffer[];
+  /** Key of the hashes, so that nobody outside can choose what collides. */
+  readonly key: readonly [number, number];
+  /** `process.hrtime()` seconds at which the store's clock began. */
+  readonly epochSeconds: number;
+}
+
+/** Sums over the store. Read without a lock, so that they may be of slightly different moments. */
+export interface StoreTotals {
+  readonly torrents: number;
+  readonly seeders: number;
+  readonly leechers: number;
+  readonly completed: number;
+  readonly ipv4Peers: number;
+  readonly ipv6Peers: number;
+  readonly usedBytes: number;
+  readonly unstoredAnnounces: number;
+  readonly evictedTorrents: number;
+  readonly evictedPeers: number;
+}
+
+export class Store {
+  readonly memory: StoreMemory;
+  readonly #shards: readonly Shard[];
+  readonly #shift: number;
+  readonly #keyLow: number;
+  readonly #keyHigh: number;
+  readonly #scratch = new Int32Array(HASH_WORDS);
+  #random = randomBytes(4).readInt32LE() | 1;
+
+  private constructor(memory: StoreMemory, segments: readonly Segment[]) {
+    this.memory = memory;
+    [this.#keyLow, this.#keyHigh] = memory.key;
+    this.#shards = segments.map((segment) => new Shard(segment, this.#keyLow, this.#keyHigh));
+    this.#shift = Math.clz32(segments.length) + 1;
+  }
+
+  /** Makes a store of `memoryBytes` at most (rounded up to what `shards`, a power of two, need at the least). */
+  static create(memoryBytes: number, shards: number = DEFAULT_SHARDS): Store {
+    const perShard = Math.floor(memoryBytes / shards / 8) * 8;
+    const bytes = Math.min(MAX_SEGMENT_BYTES - 4, Math.max(MIN_SEGMENT_BYTES, perShard));
+    const segments = Array.from({ length: shards }, () => Segment.create(bytes & ~7));
+    const key = randomBytes(8);
+    const memory = {
+      segments: segments.map((segment) => segment.buffer),
+      key: [key.readInt32LE(0), key.readInt32LE(4)] as const,
+      epochSeconds: process.hrtime()[0] - 1,
+    };
+    return new Store(memory, segments);
+  }
+
+  /** Uses the store that another thread made. */
+  static attach(memory: StoreMemory): Store {
+    return new Store(
+      memory,
+      memory.segments.map((buffer) => Segment.attach(buffer)),
+    );
+  }
+
+  /** The bytes that the store may take at most. */
+  get memoryBytes(): number {
+    return this.#shards.reduce((sum, shard) => sum + shard.segment.buffer.byteLength, 0);
+  }
+
+  /** Seconds on the store's clock; the same in every thread. */
+  nowSeconds(): number {
+    return process.hrtime()[0] - this.memory.epochSeconds;
+  }
+
+  /**
+   * Chooses peers for the announcer, then adds, changes or removes it, and fills in the reply. The caller has set
+   * `halves`, the positions, `families` and `peersWanted` of the reply.
+   */
+  announce(request: AnnounceRequest, reply: AnnounceReply, nowSeconds: number, rules: SwarmRules): void {
+    const hash = this.#hash(request.words, AnnounceRequest.INFO_HASH_WORD);
+    this.#shardOf(hash).announce(hash, request, reply, nowSeconds, rules, this.#nextRandom());
+  }
+
+  /** Reads the counters of the torrent whose info hash is at `words[first]`. Returns whether it is known. */
+  scrape(words: Int32Array, first: number, entry: ScrapeEntry): boolean {
+    const hash = this.#hash(words, first);
+    return this.#shardOf(hash).scrape(hash, words, first, entry);
+  }
+
+  /** All peers of a torrent, in no order, read in slices. `infoHash` is 40 hex digits. */
+  peersOf(infoHash: string): StoredPeer[] {
+    const hash = this.#hashOfText(infoHash);
+    const shard = this.#shardOf(hash);
+    const peers: StoredPeer[] = [];
+    for (const family of [4, 6] as const) {
+      for (let page = 0; page < shard.readPeers(hash, this.#scratch, 0, family, page, peers); page++);
+    }
+    return peers;
+  }
+
+  /** All torrents, in no order: an array for each slice of the store. A torrent can come twice, see `Shard`. */
+  *torrents(): Generator<TorrentSummary[]> {
+    for (const shard of this.#shards) {
+      for (let bucket = 0; bucket >= 0;) {
+        const slice: TorrentSummary[] = [];
+        bucket = shard.listTorrents(bucket, slice);
+        yield slice;
+      }
+    }
+  }
+
+  /**
+   * Removes the peers that were last heard at `cutoffSeconds` or before, and torrents as the rules say. Yields after
+   * each slice, holding no lock, so that the caller can spread the work over time.
+   */
+  *expire(cutoffSeconds: number, rules: SwarmRules): Generator<void> {
+    for (const shard of this.#shards) {
+      for (let bucket = 0; bucket >= 0;) {
+        const large: Int32Array[] = [];
+        bucket = shard.expireBuckets(bucket, cutoffSeconds, rules, large);
+        yield;
+        for (const torrent of large) {
+          for (const family of [4, 6] as const) {
+            let page = Number.MAX_SAFE_INTEGER;
+            while (page >= 0) {
+              page = shard.expireLarge(torrent, family, page, cutoffSeconds, rules);
+              yield;
+            }
+          }
+        }
+      }
+    }
+  }
+
+  /** What the database should be told and asked: of at most `maxPerShard` torrents a shard. Taken once, it is gone. */
+  takeNews(maxPerShard: number): TorrentNews[] {
+    const news: TorrentNews[] = [];
+    for (const shard of this.#shards) shard.takeNews(maxPerShard, news);
+    return news;
+  }
+
+  /** Adds to a torrent's completed counter what the database knew of earlier times. */
+  addCompleted(infoHash: string, count: number): void {
+    const hash = this.#hashOfText(infoHash);
+    this.#shardOf(hash).addCompleted(hash, this.#scratch, count);
+  }
+
+  totals(): StoreTotals {
+    const sum = (word: number) => this.#shards.reduce((total, { segment }) => total + segment.words[word], 0);
+    const seeders = sum(SEEDERS_WORD);
+    const ipv4Peers = sum(IPV4_PEERS_WORD);
+    const ipv6Peers = sum(IPV6_PEERS_WORD);
+    return {
+      torrents: sum(TORRENTS_WORD),
+      seeders,
+      leechers: Math.max(0, ipv4Peers + ipv6Peers - seeders),
+      completed: this.#shards.reduce((total, { segment }) => total + segment.floats[COMPLETED_FLOAT], 0),
+      ipv4Peers,
+      ipv6Peers,
+      usedBytes: this.#shards.reduce((total, { segment }) => total + segment.heap.usedWords * 4, 0),
+      unstoredAnnounces: sum(UNSTORED_WORD),
+      evictedTorrents: sum(EVICTED_TORRENTS_WORD),
+      evictedPeers: sum(EVICTED_PEERS_WORD),
+    };
+  }
+
+  #hash(words: Int32Array, first: number): number {
+    return halfSipHash(words, first, HASH_WORDS, this.#keyLow, this.#keyHigh);
+  }
+
+  /** Puts an info hash of 40 hex digits into the scratch words and returns its keyed hash. */
+  #hashOfText(infoHash: string): number {
+    Buffer.from(this.#scratch.buffer).write(infoHash, 'hex');
+    return this.#hash(this.#scratch, 0);
+  }
+
+  /** The shard is chosen by the upper bits of the hash, the bucket in it by the lower ones. */
+  #shardOf(hash: number): Shard {
+    return this.#shards[this.#shift === 32 ? 0 : hash >>> this.#shift];
+  }
+
+  /** Xorshift (Marsaglia, 2003): good enough to choose where a window of peers begins. */
+  #nextRandom(): number {
+    let x = this.#random;
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    this.#random = x;
+    return x >>> 1;
+  }
+}

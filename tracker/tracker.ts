@@ -1,0 +1,81 @@
+/**
+ * What the tracker does with an announce and a scrape, whatever protocol they came by: check access, ask the swarm
+ * store, answer with a verdict. One object per network thread; nothing here allocates per request.
+ */
+import { type Access, KeyState } from './access.ts';
+import type { Policy } from './policy.ts';
+import { type AnnounceReply, AnnounceRequest, type ScrapeEntry } from './protocol/model.ts';
+import type { SwarmRules } from './swarm/shard.ts';
+import type { Store } from './swarm/store.ts';
+
+/** What comes of a request. */
+export const Verdict = { done: 0, keyMissing: 1, keyUnknown: 2, keyExpired: 3, notListed: 4 } as const;
+export type Verdict = (typeof Verdict)[keyof typeof Verdict];
+
+export class Tracker {
+  readonly policy: Policy;
+  readonly #store: Store;
+  readonly #access: Access;
+  readonly #rules: SwarmRules = { persistCompleted: false, removePeerless: true, staleAfterSeconds: 0 };
+  #nowSeconds = 0;
+  #wallSeconds = 0;
+
+  constructor(store: Store, access: Access, policy: Policy) {
+    this.#store = store;
+    this.#access = access;
+    this.policy = policy;
+    this.readClock();
+  }
+
+  /** Looks at the clocks. The owner calls it once for each batch of requests. */
+  readClock(): void {
+    this.#nowSeconds = this.#store.nowSeconds();
+    this.#wallSeconds = Date.now() / 1000;
+  }
+
+  /** Seconds since 1970 at the last look at the clocks, with fraction. */
+  get wallSeconds(): number {
+    return this.#wallSeconds;
+  }
+
+  /**
+   * Announces. The caller has filled `request` and, in `reply`, where peers go and of which family. Unless the verdict
+   * is `done`, nothing changed and the reply is not filled in.
+   */
+  announce(request: AnnounceRequest, reply: AnnounceReply): Verdict {
+    const { policy } = this;
+    if (policy.isPrivate) {
+      const verdict = this.checkKey(request.key);
+      if (verdict !== Verdict.done) return verdict;
+    }
+    if (policy.isListed && !this.#access.isListed(request.words, AnnounceRequest.INFO_HASH_WORD)) {
+      return Verdict.notListed;
+    }
+    const { maxPeers } = policy;
+    reply.peersWanted = request.numWant < 0 || request.numWant > maxPeers ? maxPeers : request.numWant;
+    this.#rules.persistCompleted = policy.persistsCompleted;
+    this.#rules.staleAfterSeconds = policy.intervalSeconds;
+    this.#store.announce(request, reply, this.#nowSeconds, this.#rules);
+    return Verdict.done;
+  }
+
+  /** Whether scrapes that come with this key are told the truth; others are told zeroes. */
+  mayScrape(key: string): boolean {
+    return !this.policy.isPrivate || this.checkKey(key) === Verdict.done;
+  }
+
+  /** Reads the counters of the torrent at `words[first]`: zeroes when it is unknown or, in listed mode, not listed. */
+  scrape(words: Int32Array, first: number, entry: ScrapeEntry): void {
+    if (this.policy.isListed && !this.#access.isListed(words, first)) entry.clear();
+    else this.#store.scrape(words, first, entry);
+  }
+
+  /** What a private tracker says of a key; `''` is none. */
+  checkKey(key: string): Verdict {
+    if (key === '') return Verdict.keyMissing;
+    const state = this.#access.checkKey(key, this.#wallSeconds);
+    if (state === KeyState.unknown) return Verdict.keyUnknown;
+    if (state === KeyState.expired && this.policy.checksKeyExpiration) return Verdict.keyExpired;
+    return Verdict.done;
+  }
+}
