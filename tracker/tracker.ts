@@ -43,14 +43,9 @@ export class Tracker {
    * is `done`, nothing changed and the reply is not filled in.
    */
   announce(request: AnnounceRequest, reply: AnnounceReply): Verdict {
+    const verdict = this.judge(request);
+    if (verdict !== Verdict.done) return verdict;
     const { policy } = this;
-    if (policy.isPrivate) {
-      const verdict = this.checkKey(request.key);
-      if (verdict !== Verdict.done) return verdict;
-    }
-    if (policy.isListed && !this.#access.isListed(request.words, AnnounceRequest.INFO_HASH_WORD)) {
-      return Verdict.notListed;
-    }
     const { maxPeers } = policy;
     reply.peersWanted = request.numWant < 0 || request.numWant > maxPeers ? maxPeers : request.numWant;
     this.#rules.persistCompleted = policy.persistsCompleted;
@@ -59,9 +54,21 @@ export class Tracker {
     return Verdict.done;
   }
 
+  /** Whether the announce may be made: key first, then whitelist. Changes nothing. */
+  judge(request: AnnounceRequest): Verdict {
+    if (this.policy.isPrivate) {
+      const verdict = this.#judgeKey(request.key);
+      if (verdict !== Verdict.done) return verdict;
+    }
+    if (!this.policy.isListed) return Verdict.done;
+    return this.#access.isListed(request.words, AnnounceRequest.INFO_HASH_WORD)
+      ? Verdict.done
+      : Verdict.notListed;
+  }
+
   /** Whether scrapes that come with this key are told the truth; others are told zeroes. */
   mayScrape(key: string): boolean {
-    return !this.policy.isPrivate || this.checkKey(key) === Verdict.done;
+    return !this.policy.isPrivate || this.#judgeKey(key) === Verdict.done;
   }
 
   /** Reads the counters of the torrent at `words[first]`: zeroes when it is unknown or, in listed mode, not listed. */
@@ -70,8 +77,7 @@ export class Tracker {
     else this.#store.scrape(words, first, entry);
   }
 
-  /** What a private tracker says of a key; `''` is none. */
-  checkKey(key: string): Verdict {
+  #judgeKey(key: string): Verdict {
     if (key === '') return Verdict.keyMissing;
     const state = this.#access.checkKey(key, this.#wallSeconds);
     if (state === KeyState.unknown) return Verdict.keyUnknown;

@@ -28,6 +28,8 @@ export const COUNTERS = [
   'udp_requests_discarded',
   'udp_requests_aborted',
   'udp_requests_banned',
+  'completed_downloads',
+  'kernel_drops',
   'connection_id_expired',
   'connection_id_other_address',
   'connection_id_forged',

@@ -1,0 +1,68 @@
+# The commands of this project. `make` alone lists them.
+#
+# The machine brings npm (with any Node.js from 20) and make; `make install` brings the rest, the Node.js that runs the
+# code included, into node_modules. Every other target installs first, and once that is done needs no network for it.
+
+NODE := node_modules/.bin/node
+NPM := npm
+# What `make run` passes to the tracker: make run ARGS='--config my-tracker.toml'
+ARGS ?= --config storage/tracker/etc/tracker.toml
+# Which test files `make test` runs: make test FILTER='swarm protocol' (parts of paths; all when empty)
+FILTER ?=
+
+# Scripts that write checked-in files, and the folders that they write to.
+GENERATORS := tracker/config/reference.ts
+GENERATED := docs
+
+# The lock file that node_modules was installed from. Comparing content, not times, keeps a checkout from reinstalling.
+INSTALLED := node_modules/.installed-package-lock.json
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check types lint format format-check knip generate generate-check clean
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+install: ## Install what package-lock.json names, Node.js included (the other commands do it by themselves)
+	@if cmp -s package-lock.json $(INSTALLED) && [ -x $(NODE) ]; then exit 0; fi; \
+	command -v $(NPM) >/dev/null || { echo 'npm is missing: install Node.js 20 or newer, which brings it' >&2; exit 1; }; \
+	echo 'installing the packages of package-lock.json' && \
+	$(NPM) ci --ignore-scripts --include=dev --no-progress && \
+	$(NPM) rebuild --ignore-scripts=false node >/dev/null && \
+	$(NODE) --version >/dev/null && \
+	cp package-lock.json $(INSTALLED)
+
+run: install ## Start a tracker with storage/tracker/etc/tracker.toml (other arguments: ARGS='...')
+	@exec $(NODE) tracker/cli/main.ts run $(ARGS)
+
+test: install ## Run the tests; as root on Debian it installs missing test programs first (NO_FETCH=1 turns that off)
+	@$(NODE) test/support/fetch-parts.ts
+	@exec $(NODE) test/run.ts $(FILTER)
+
+check: types lint format-check knip generate-check ## Run every check but the tests
+
+types: install ## Check the types
+	@$(NODE) node_modules/.bin/tsc --noEmit -p .
+
+lint: install ## Lint, with the rules that need types
+	@$(NODE) node_modules/.bin/oxlint --type-aware --deny-warnings
+
+format: install ## Format every file
+	@$(NODE) node_modules/.bin/prettier --write --log-level warn .
+
+format-check: install ## Check the format of every file
+	@$(NODE) node_modules/.bin/prettier --check --log-level warn .
+
+knip: install ## Look for unused files, exports and packages
+	@$(NODE) node_modules/.bin/knip
+
+generate: install ## Write the generated files, such as the configuration reference
+	@for generator in $(GENERATORS); do $(NODE) $$generator --write || exit 1; done
+
+generate-check: install ## Check that the generated files are current (and write them when they are not)
+	@sums() { find $(GENERATED) -type f -exec cksum {} + | sort; }; before=$$(sums); \
+	$(MAKE) --no-print-directory generate && [ "$$before" = "$$(sums)" ] || \
+	{ echo 'generated files were not current; they are now: read and commit them' >&2; exit 1; }
+
+clean: ## Remove what was installed; storage/ stays
+	rm -rf node_modules

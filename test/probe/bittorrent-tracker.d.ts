@@ -1,0 +1,31 @@
+/** What the tests use of the npm package bittorrent-tracker, which has no types of its own. */
+declare module 'bittorrent-tracker' {
+  import type { AddressInfo } from 'node:net';
+
+  interface Options {
+    readonly http?: boolean;
+    readonly udp?: boolean;
+    readonly ws?: boolean;
+    readonly stats?: boolean;
+    /** Milliseconds. */
+    readonly interval?: number;
+    readonly filter?: (infoHash: string, params: object, callback: (error: Error | null) => void) => void;
+  }
+
+  interface Listener {
+    address(): AddressInfo;
+  }
+
+  export class Server {
+    constructor(options: Options);
+    readonly http: Listener;
+    readonly udp4: Listener;
+    readonly udp6: Listener;
+    /** Swarms by info hash in hexadecimal; `complete` and `incomplete` count the peers that are in them. */
+    readonly torrents: Record<string, { readonly complete: number; readonly incomplete: number } | undefined>;
+    listen(port: number, hostname: string | Record<string, string>, onListening: () => void): void;
+    close(onClosed: (error: Error | null) => void): void;
+    on(event: 'start' | 'update' | 'stop' | 'complete', listener: (address: string) => void): this;
+    on(event: 'error' | 'warning', listener: (error: Error) => void): this;
+  }
+}

@@ -1,0 +1,45 @@
+/**
+ * Failures of a change (or reload) of keys and whitelist as the REST API tells them: Torrust's prefix for what was
+ * tried, and Torrust's words for what the database did.
+ */
+import { DatabaseError } from '../db/error.ts';
+import type { DatabaseDriver } from '../db/model.ts';
+import { TableFullError } from '../shared-table.ts';
+import { NoDatabaseError } from './durability.ts';
+import { DONE, type Reply, unhandled } from './reply.ts';
+
+/**
+ * Does `work` and answers `{"status":"ok"}`, or what `work` answers. When it fails, 500 with a reason that begins with
+ * `failed to {attempt}: `. Errors that are a mistake of ours are passed on.
+ */
+export async function answerChange(attempt: string, work: () => Promise<Reply | void>): Promise<Reply> {
+  try {
+    return (await work()) ?? DONE;
+  } catch (error) {
+    return failedTo(attempt, causeText(error));
+  }
+}
+
+/** The reply for a key that was to be deleted and is not in the database. */
+export function nothingRemoved(attempt: string, driver: DatabaseDriver): Reply {
+  return failedTo(attempt, `Failed to remove record from ${driver} database, error-code: 0`);
+}
+
+function failedTo(attempt: string, cause: string): Reply {
+  return unhandled(`failed to ${attempt}: ${cause}`);
+}
+
+function causeText(error: unknown): string {
+  if (error instanceof NoDatabaseError || error instanceof TableFullError) return error.message;
+  if (!(error instanceof DatabaseError)) throw error;
+  switch (error.code) {
+    case 'unavailable':
+    case 'unopenable':
+    case 'closed':
+      return `Failed to connect to ${error.driver} database: ${error.detail}`;
+    case 'duplicate':
+    case 'malformed':
+    case 'refused':
+      return `The ${error.driver} query was malformed: ${error.detail}`;
+  }
+}

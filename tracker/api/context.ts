@@ -1,0 +1,34 @@
+/** What the REST API needs of the tracker around it. */
+import type { DatabaseDriver } from '../db/model.ts';
+import type { Policy } from '../policy.ts';
+import type { CounterRows } from '../swarm/counters.ts';
+import type { Store } from '../swarm/store.ts';
+import type { KeyKeeper } from './key-keeper.ts';
+import type { WhitelistKeeper } from './whitelist-keeper.ts';
+
+export interface ApiContext {
+  readonly store: Store;
+  readonly counters: CounterRows;
+  readonly policy: Policy;
+  readonly keys: KeyKeeper;
+  readonly whitelist: WhitelistKeeper;
+  /** The driver that error texts name; without a database none does. */
+  readonly databaseDriver: DatabaseDriver;
+  /** The tokens that are valid at this moment. */
+  tokens(): Iterable<string>;
+  /** Figures that the statistics show and that are neither in the store nor in the counters. */
+  figures(): ServiceFigures;
+}
+
+export interface ServiceFigures {
+  /** Downloads completed since the start. */
+  readonly completedInSession: number;
+  /** Downloads completed over all time, as the database knew last; 0 without one. */
+  readonly completedPersisted: number;
+  /** IP addresses that are banned for wrong connection ids at this moment. */
+  readonly bannedIps: number;
+  /** Average time from a UDP request to its reply; 0 where it is not measured. */
+  readonly connectNanos: number;
+  readonly announceNanos: number;
+  readonly scrapeNanos: number;
+}

@@ -1,0 +1,81 @@
+/**
+ * The health check API: whether the services of this tracker answer, as Torrust Tracker tells it, and the two questions
+ * of Kubernetes. It has a port of its own, needs no token, and waits for neither the database nor a lock.
+ */
+import Koa from 'koa';
+import { probe, probeInfo, type ProbeResult, type RegisteredService } from './health-probe.ts';
+import { answerFaults, answerNotFound, forbidCaching, identifyRequest } from './layers.ts';
+import { JSON_TYPE, jsonReply, type Reply } from './reply.ts';
+import { createRouter, queryOf } from './routes.ts';
+
+export type { RegisteredService } from './health-probe.ts';
+
+/** Whether traffic should come here. */
+export interface Readiness {
+  readonly ready: boolean;
+  /** What is in the way, a sentence each; empty when ready. */
+  readonly reasons: readonly string[];
+}
+
+export interface HealthContext {
+  /** The services that were opened, in the order in which they are to be reported. */
+  services(): readonly RegisteredService[];
+  readiness(): Readiness;
+}
+
+/** One service in the report; the names are Torrust's. */
+interface CheckReport {
+  readonly service_binding: string;
+  readonly binding: string;
+  readonly service_type: string;
+  readonly info: string;
+  readonly result: ProbeResult;
+}
+
+/**
+ * Makes the application:
+ * - `/health_check` probes every service; status 200 whatever it finds, 503 for an error when asked with `?strict=1`
+ * - `/livez` answers as long as this thread runs
+ * - `/readyz` answers 200 or 503 with the reasons
+ */
+export function createHealthApp(context: HealthContext): Koa {
+  const router = createRouter([
+    { path: '/', handlers: { GET: () => jsonReply('{}') } },
+    {
+      path: '/health_check',
+      handlers: { GET: (ctx) => checkServices(context.services(), queryOf(ctx).get('strict') === '1') },
+    },
+    { path: '/livez', handlers: { GET: () => jsonReply('{"status":"ok"}') } },
+    { path: '/readyz', handlers: { GET: () => showReadiness(context.readiness()) } },
+  ]);
+  const app = new Koa();
+  app.use(identifyRequest);
+  app.use(forbidCaching);
+  app.use(answerFaults);
+  app.use(router.routes());
+  app.use(answerNotFound);
+  return app;
+}
+
+async function checkServices(services: readonly RegisteredService[], isStrict: boolean): Promise<Reply> {
+  const details = await Promise.all(services.map((service) => check(service)));
+  const hasFailed = details.some(({ result }) => 'Err' in result);
+  const status = services.length === 0 ? 'None' : hasFailed ? 'Error' : 'Ok';
+  const report = { status, message: hasFailed ? 'health check failed' : '', details };
+  return jsonReply(JSON.stringify(report), JSON_TYPE, hasFailed && isStrict ? 503 : 200);
+}
+
+async function check(service: RegisteredService): Promise<CheckReport> {
+  return {
+    // As a URL is written in full: with the slash of its empty path.
+    service_binding: new URL(service.url).href,
+    binding: service.binding,
+    service_type: service.kind,
+    info: probeInfo(service),
+    result: await probe(service),
+  };
+}
+
+function showReadiness({ ready, reasons }: Readiness): Reply {
+  return jsonReply(JSON.stringify({ ready, reasons }), JSON_TYPE, ready ? 200 : 503);
+}

@@ -1,0 +1,62 @@
+/**
+ * The layers around every request of the APIs: a request id, a limit of time, no caching, and an answer also where
+ * the code behind them throws. The order in which an application uses them matters, and is written there.
+ */
+import { randomUUID } from 'node:crypto';
+import type { Context, Middleware } from 'koa';
+import { emptyReply, sendReply, unhandled } from './reply.ts';
+
+/**
+ * Answers 408 when the layers within have not answered in time. What they still do is finished, its outcome unseen.
+ * The outermost layer, because nothing that others add belongs to this answer.
+ */
+export function limitTime(limitMillis: number): Middleware {
+  return async (ctx, next) => {
+    const { promise: expired, resolve: expire } = Promise.withResolvers<'expired'>();
+    const timer = setTimeout(() => expire('expired'), limitMillis);
+    const work = next();
+    try {
+      if ((await Promise.race([work, expired])) !== 'expired') return;
+    } finally {
+      clearTimeout(timer);
+    }
+    // Written past Koa: whatever the work does to the response later finds it sent.
+    ctx.respond = false;
+    for (const name of ctx.res.getHeaderNames()) ctx.res.removeHeader(name);
+    ctx.res.writeHead(408, { 'Content-Length': 0, Connection: 'close' });
+    ctx.res.end();
+    work.catch((error: unknown) => ctx.app.emit('error', error, ctx));
+  };
+}
+
+/** Echoes the `x-request-id` of the request, or makes one up. */
+export const identifyRequest: Middleware = async (ctx, next) => {
+  await next();
+  ctx.set('x-request-id', ctx.get('x-request-id') || randomUUID());
+};
+
+/** Keeps keys and figures out of every cache on the way. */
+export const forbidCaching: Middleware = async (ctx, next) => {
+  await next();
+  ctx.set('Cache-Control', 'no-store');
+};
+
+/**
+ * Answers 500 when a handler throws, which is a mistake of ours. The owner of the application hears of it by its
+ * `error` event; the client is told nothing of the inside.
+ */
+export const answerFaults: Middleware = async (ctx, next) => {
+  try {
+    await next();
+  } catch (error) {
+    // A client that went away while it was being read is no fault.
+    if (!ctx.writable) return;
+    ctx.app.emit('error', error, ctx);
+    sendReply(ctx, unhandled('internal error'));
+  }
+};
+
+/** The innermost layer: no route has answered. */
+export function answerNotFound(ctx: Context): void {
+  sendReply(ctx, emptyReply(404));
+}

@@ -1,0 +1,49 @@
+/**
+ * The REST API v1, compatible with Torrust Tracker 3.0.0: its paths, statuses, texts and content types. Also what came
+ * after: bearer tokens and more statistics.
+ */
+import compress from 'koa-compress';
+import Koa from 'koa';
+import { requireToken } from './authentication.ts';
+import type { ApiContext } from './context.ts';
+import { keyRoutes } from './key-routes.ts';
+import { answerFaults, answerNotFound, forbidCaching, identifyRequest, limitTime } from './layers.ts';
+import { HEALTHY } from './reply.ts';
+import { createRouter, type Route } from './routes.ts';
+import { showStats } from './stats.ts';
+import { torrentRoutes } from './torrent-routes.ts';
+import { whitelistRoutes } from './whitelist-routes.ts';
+
+const HANDLER_LIMIT_MILLIS = 5000;
+const COMPRESSED_FROM_BYTES = 32;
+
+/** The routes that need no token. */
+const OPEN_ROUTES: readonly Route[] = [{ path: '/api/health_check', handlers: { GET: () => HEALTHY } }];
+
+/** The routes that need a token. */
+export function restRoutes(context: ApiContext): Route[] {
+  return [
+    { path: '/api/v1/stats', handlers: { GET: () => showStats(context) } },
+    ...torrentRoutes(context),
+    ...whitelistRoutes(context),
+    ...keyRoutes(context),
+  ];
+}
+
+/**
+ * Makes the application. Its `error` event tells of faults in the code behind it, which the client sees as status 500;
+ * a listener must be there, or Koa prints them.
+ */
+export function createRestApp(context: ApiContext, handlerLimitMillis = HANDLER_LIMIT_MILLIS): Koa {
+  const app = new Koa();
+  app.use(limitTime(handlerLimitMillis));
+  app.use(identifyRequest);
+  app.use(forbidCaching);
+  app.use(compress({ threshold: COMPRESSED_FROM_BYTES }));
+  app.use(answerFaults);
+  app.use(createRouter(OPEN_ROUTES).routes());
+  app.use(requireToken(() => context.tokens()));
+  app.use(createRouter(restRoutes(context)).routes());
+  app.use(answerNotFound);
+  return app;
+}

@@ -1,0 +1,99 @@
+/**
+ * A page of all torrents in the order of their info hashes, found without stopping the main thread and without holding
+ * more than the page in memory: the store is walked twice, in slices. The first walk counts torrents by the leading
+ * digits of their info hash; the second keeps those of the page.
+ */
+import { setImmediate } from 'node:timers/promises';
+import { AnnounceRequest, HASH_WORDS, ScrapeEntry } from '../protocol/model.ts';
+import type { TorrentSummary } from '../swarm/shard.ts';
+import type { Store } from '../swarm/store.ts';
+
+/** Leading hex digits by which torrents are counted. */
+const DIGITS = 3;
+const GROUPS = 16 ** DIGITS;
+/** Other work of the thread gets its turn after so long. */
+const STRETCH_MILLIS = 5;
+
+/** The torrents number `offset` to `offset + limit`, ascending. Torrents that come or go meanwhile may shift it. */
+export async function listTorrents(store: Store, offset: number, limit: number): Promise<TorrentSummary[]> {
+  if (limit === 0) return [];
+  const counts = new Float64Array(GROUPS);
+  for await (const slice of unhurried(store.torrents())) {
+    for (const torrent of slice) counts[groupOf(torrent)]++;
+  }
+  const { first, last, before } = findPage(counts, offset, limit);
+  const groups = new Map<number, Map<string, TorrentSummary>>();
+  for await (const slice of unhurried(store.torrents())) {
+    for (const torrent of slice) {
+      const group = groupOf(torrent);
+      if (group < first || group > last) continue;
+      const members = groups.get(group);
+      // A torrent can come twice while the store grows.
+      if (members === undefined) groups.set(group, new Map([[torrent.infoHash, torrent]]));
+      else members.set(torrent.infoHash, torrent);
+    }
+  }
+  return (await inOrder(groups, first, last)).slice(offset - before, offset - before + limit);
+}
+
+/** The counters of one torrent; undefined when the store does not know it. `infoHash` is 40 hex digits. */
+export function findTorrent(store: Store, infoHash: string): TorrentSummary | undefined {
+  const words = new Int32Array(HASH_WORDS);
+  Buffer.from(words.buffer).write(infoHash, 'hex');
+  const entry = new ScrapeEntry();
+  if (!store.scrape(words, AnnounceRequest.INFO_HASH_WORD, entry)) return undefined;
+  return {
+    infoHash,
+    seeders: entry.seeders,
+    leechers: entry.leechers,
+    completed: entry.completed,
+  };
+}
+
+function groupOf(torrent: TorrentSummary): number {
+  return Number.parseInt(torrent.infoHash.slice(0, DIGITS), 16);
+}
+
+/** The groups that a page lies in, and the number of torrents before the first of them. */
+function findPage(
+  counts: Float64Array,
+  offset: number,
+  limit: number,
+): { first: number; last: number; before: number } {
+  let group = 0;
+  let before = 0;
+  while (group < GROUPS && before + counts[group] <= offset) before += counts[group++];
+  const first = group;
+  let end = before;
+  while (group < GROUPS && end < offset + limit) end += counts[group++];
+  return { first, last: group - 1, before };
+}
+
+async function inOrder(
+  groups: ReadonlyMap<number, ReadonlyMap<string, TorrentSummary>>,
+  first: number,
+  last: number,
+): Promise<TorrentSummary[]> {
+  const sorted: TorrentSummary[] = [];
+  for await (const group of unhurried(range(first, last))) {
+    const members = [...(groups.get(group)?.values() ?? [])];
+    members.sort((one, other) => (one.infoHash < other.infoHash ? -1 : 1));
+    for (const torrent of members) sorted.push(torrent);
+  }
+  return sorted;
+}
+
+function* range(first: number, last: number): Generator<number> {
+  for (let number = first; number <= last; number++) yield number;
+}
+
+/** Goes through `items`, and lets the thread do other things from time to time. */
+export async function* unhurried<Item>(items: Iterable<Item>): AsyncGenerator<Item> {
+  let since = performance.now();
+  for (const item of items) {
+    yield item;
+    if (performance.now() - since < STRETCH_MILLIS) continue;
+    await setImmediate();
+    since = performance.now();
+  }
+}

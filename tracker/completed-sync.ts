@@ -1,0 +1,91 @@
+/**
+ * Keeps the completed counters of the store and of the database together: every second, what was completed is written
+ * behind in one batch, and torrents seen for the first time get their number of earlier times. While the database is
+ * away the batch waits, and is written under its own id when it is back, so that nothing is lost or counted twice.
+ */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Database } from './db/client.ts';
+import { DatabaseError } from './db/error.ts';
+import type { Policy } from './policy.ts';
+import type { Store } from './swarm/store.ts';
+
+const INTERVAL_MILLIS = 1_000;
+const MAX_TORRENTS_PER_SHARD = 1_000;
+
+interface Batch {
+  readonly id: string;
+  readonly increments: ReadonlyMap<string, number>;
+}
+
+export class CompletedSync {
+  readonly #store: Store;
+  readonly #database: Database;
+  readonly #policy: Policy;
+  readonly #onError: (error: unknown) => void;
+  readonly #abort = new AbortController();
+  readonly #ended: Promise<void>;
+  /** What was taken from the store and is not yet in the database. */
+  #batch: Batch | null = null;
+  readonly #basesWanted = new Set<string>();
+  #isTotalKnown = false;
+  /** Downloads completed over all time, as the database knew last; 0 when counters are not kept. */
+  totalCompleted = 0;
+
+  /** Starts the rounds. `onError` is told of errors that are not "the database is away", which end the rounds. */
+  constructor(store: Store, database: Database, policy: Policy, onError: (error: unknown) => void) {
+    this.#store = store;
+    this.#database = database;
+    this.#policy = policy;
+    this.#onError = onError;
+    this.#ended = this.#work();
+  }
+
+  /** Writes what there is once more, if the database is there, and ends. */
+  async stop(): Promise<void> {
+    this.#abort.abort();
+    await this.#ended;
+    await this.#round();
+  }
+
+  async #work(): Promise<void> {
+    while (!this.#abort.signal.aborted) {
+      await this.#round();
+      await sleep(INTERVAL_MILLIS, undefined, { signal: this.#abort.signal, ref: false }).catch(
+        () => undefined,
+      );
+    }
+  }
+
+  async #round(): Promise<void> {
+    try {
+      if (this.#batch === null) this.#take();
+      if (this.#batch !== null) {
+        await this.#database.addCompleted(this.#batch.id, this.#batch.increments);
+        this.#batch = null;
+        this.#isTotalKnown = false;
+      }
+      if (this.#policy.persistsCompleted && !this.#isTotalKnown) {
+        this.totalCompleted = await this.#database.totalCompleted();
+        this.#isTotalKnown = true;
+      }
+      if (this.#basesWanted.size === 0) return;
+      const bases = await this.#database.loadCompleted([...this.#basesWanted]);
+      this.#basesWanted.clear();
+      for (const [infoHash, completed] of bases) this.#store.addCompleted(infoHash, completed);
+    } catch (error) {
+      if (error instanceof DatabaseError && error.code === 'unavailable') return;
+      this.#onError(error);
+    }
+  }
+
+  /** Takes the news of the store. What comes with the first batch waits in the store while the database is away. */
+  #take(): void {
+    const increments = new Map<string, number>();
+    for (const { infoHash, wantsBase, completions } of this.#store.takeNews(MAX_TORRENTS_PER_SHARD)) {
+      if (wantsBase) this.#basesWanted.add(infoHash);
+      if (completions > 0) increments.set(infoHash, completions);
+    }
+    if (increments.size > 0) this.#batch = { id: randomUUID(), increments };
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * The database of a configuration, with defaults, URL and secrets resolved into one form.
+ */
+import assert from 'node:assert/strict';
+import { defaultMysqlPort, matchMysqlUrl } from './mysql-url.ts';
+import { defaultSqlitePath, type TrackerConfig } from './schema.ts';
+import type { Secrets } from './secrets.ts';
+
+/** How to reach the database. */
+export type ResolvedDatabase =
+  | { readonly kind: 'sqlite3'; readonly path: string }
+  | {
+      readonly kind: 'mysql';
+      readonly host: string;
+      readonly port: number;
+      readonly user: string | undefined;
+      readonly password: string | undefined;
+      readonly database: string;
+      /** Paths of PEM files; undefined: no encryption. */
+      readonly tls:
+        | {
+            readonly caFile: string | undefined;
+            readonly certFile: string | undefined;
+            readonly keyFile: string | undefined;
+          }
+        | undefined;
+    };
+
+/** The database that a configuration names; undefined when it names none. */
+export function resolveDatabase(
+  { core: { database } }: TrackerConfig,
+  secrets: Secrets,
+): ResolvedDatabase | undefined {
+  if (database === undefined) return undefined;
+  if (database.driver === 'sqlite3') return { kind: 'sqlite3', path: database.path ?? defaultSqlitePath };
+  const url = database.path === undefined ? undefined : matchMysqlUrl(database.path);
+  const host = url?.host ?? database.host;
+  const name = url?.database ?? database.database;
+  assert.ok(
+    host !== undefined && name !== undefined,
+    'the schema asks for the host and the name of a MySQL database',
+  );
+  const { tls } = database;
+  return {
+    kind: 'mysql',
+    host,
+    port: url?.port ?? database.port ?? defaultMysqlPort,
+    user: secrets.databaseUser,
+    password: secrets.databasePassword,
+    database: name,
+    tls: tls && { caFile: tls.ca_file, certFile: tls.cert_file, keyFile: tls.key_file },
+  };
+}

@@ -1,0 +1,147 @@
+/**
+ * The default configuration: written when a tracker starts where there is none, so that its user has a file to read and
+ * change. It holds a random API token and is therefore readable by its owner only.
+ */
+import { randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+import { ConfigError } from './errors.ts';
+import { defaultSqlitePath, schemaVersion } from './schema.ts';
+
+/** What became of the attempt to write the file. */
+export type WriteResult =
+  | { readonly kind: 'written' }
+  /** Someone else wrote it in the meantime; theirs is kept. */
+  | { readonly kind: 'exists' }
+  /** The folder does not take files; `code` is the system's reason. */
+  | { readonly kind: 'read_only'; readonly code: string };
+
+const readOnlyCodes = ['EROFS', 'EACCES', 'EPERM'];
+const apiTokenBytes = 32;
+
+/** A new API token: 43 characters that need no escaping anywhere. */
+export function createApiToken(): string {
+  return randomBytes(apiTokenBytes).toString('base64url');
+}
+
+/**
+ * The text of the default configuration. `apiToken` is the token of the label `admin`; without one the REST API stays
+ * closed and there is no database, which is the form that runs without a disk.
+ */
+export function defaultConfigText(apiToken?: string): string {
+  const database = `[core.database]
+# "sqlite3" or "mysql". For MySQL: host, port, user, password (or password_file) and database instead of path.
+driver = "sqlite3"
+path = ${JSON.stringify(defaultSqlitePath)}
+`;
+  const api = `[http_api]
+bind_address = "127.0.0.1:1212"
+
+# A label of your choice and its token, for each user of the API. This token was made for you: keep it secret.
+[http_api.access_tokens]
+admin = "${apiToken}"
+`;
+  return `# The configuration of the tracker. docs/configuration.md explains every key and its default.
+# Every key can be set by a variable too: TORRUST_TRACKER_CONFIG_OVERRIDE_CORE__LISTED=true sets core.listed.
+
+[metadata]
+app = "torrust-tracker"
+purpose = "configuration"
+schema_version = "${schemaVersion}"
+
+[logging]
+# off, error, warn, info, debug, trace
+trace_filter = "info"
+
+[core]
+# true: only torrents of the whitelist are served.
+listed = false
+# true: only clients that announce with a key are served.
+private = false
+
+[core.announce_policy]
+# How many seconds clients wait between two announces. Public lists of trackers refuse less than 300.
+interval = 300
+interval_min = 300
+
+[core.tracker_policy]
+# A peer that has been silent for this many seconds is dropped. Keep it above the interval.
+max_peer_timeout = 900
+# true: completed downloads are counted in the database and survive a restart.
+persistent_torrent_completed_stat = false
+
+${apiToken === undefined ? '' : `${database}\n`}# One table for each UDP tracker.
+[[udp_trackers]]
+bind_address = "0.0.0.0:6969"
+
+# IPv6 as well: remove the marks of the next two lines.
+# [[udp_trackers]]
+# bind_address = "[::]:6969"
+
+# One table for each HTTP tracker.
+[[http_trackers]]
+bind_address = "0.0.0.0:7070"
+
+# [[http_trackers]]
+# bind_address = "[::]:7070"
+
+# HTTPS: a certificate and its key, below the tracker that they belong to. They are read again when they change.
+# [http_trackers.tls_config]
+# ssl_cert_path = "./storage/tracker/lib/tls/localhost.crt"
+# ssl_key_path = "./storage/tracker/lib/tls/localhost.key"
+
+${apiToken === undefined ? '' : `${api}\n`}[health_check_api]
+bind_address = "127.0.0.1:1313"
+`;
+}
+
+/**
+ * Writes a default configuration with a new token to `path`, all of it or nothing, with mode 0600. A file that is
+ * there already is never replaced. Throws a `ConfigError` with code `file_unwritable` for what a read-only folder does not explain.
+ */
+export function writeDefaultConfig(path: string): WriteResult {
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    return publish(defaultConfigText(createApiToken()), path);
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+    if (readOnlyCodes.includes(code)) return { kind: 'read_only', code };
+    throw new ConfigError(
+      'file_unwritable',
+      `The default configuration cannot be written to ${path}: ${code || String(cause)}.`,
+      { cause },
+    );
+  }
+}
+
+/**
+ * Writes a file beside its place and moves it there whole. A link never replaces a file, unlike a rename; filesystems
+ * without links get the rename.
+ */
+function publish(text: string, path: string): WriteResult {
+  const temporaryPath = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+  const file = openSync(temporaryPath, 'wx', 0o600);
+  try {
+    writeFileSync(file, text);
+    fsyncSync(file);
+    linkSync(temporaryPath, path);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code === 'EEXIST') return { kind: 'exists' };
+    if (code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'ENOSYS') throw error;
+    renameSync(temporaryPath, path);
+  } finally {
+    closeSync(file);
+    rmSync(temporaryPath, { force: true });
+  }
+  return { kind: 'written' };
+}

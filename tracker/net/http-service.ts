@@ -1,0 +1,205 @@
+/**
+ * An HTTP listener's answers: a request target and an address in, a status and a body out (BEP 3, 7, 21, 23, 24, 27, 31,
+ * 48). Knows no socket; one object per listener and thread. An announce that succeeds allocates nothing.
+ */
+import {
+  AnnounceRequest,
+  HASH_BYTES,
+  HASH_WORDS,
+  PeerAddress,
+  ScrapeEntry,
+  SwarmChange,
+} from '../protocol/model.ts';
+import {
+  announceReplyBound,
+  encodeAnnounceReply,
+  encodeFailure,
+  encodeScrapeReplyEntry,
+  encodeScrapeReplyHead,
+  encodeScrapeReplyTail,
+  FAILURE_CONTENT_TYPE,
+  HttpAnnounceReply,
+  type RetryIn,
+  scrapeReplyBound,
+  SUCCESS_CONTENT_TYPE,
+} from '../protocol/http-reply.ts';
+import { decodeAnnounceQuery, decodeScrapeQuery, HttpAnnounce, HttpScrape } from '../protocol/http-query.ts';
+import {
+  HttpRoute,
+  HttpTarget,
+  MALFORMED_KEY_FAILURE,
+  matchRoute,
+  PathKey,
+  readPathKey,
+} from '../protocol/http-route.ts';
+import { readIpText } from '../protocol/ip-text.ts';
+import { Counter } from '../swarm/counters.ts';
+import { type Tracker, Verdict } from '../tracker.ts';
+import { parseExternalAddress, publicAddress } from './external-address.ts';
+import type { HttpListenerSetup, HttpLiveSettings } from './listener.ts';
+import { ProxiedAddress } from './proxied-address.ts';
+import { verdictText } from './verdict-text.ts';
+
+/** The longest request target; longer ones are for the socket to refuse. */
+export const MAX_TARGET_BYTES = 8192;
+/** The most peers of a reply; the configuration allows no more. */
+const MAX_PEERS = 1000;
+/** More info hashes don't fit into a target: each takes at least `info_hash=` and 20 bytes. */
+const MAX_HASHES = Math.ceil(MAX_TARGET_BYTES / 31);
+
+const HEALTH_BODY = Buffer.from('{"status":"Ok"}');
+const JSON_CONTENT_TYPE = 'application/json';
+const NO_FORWARDED_ADDRESS =
+  'Error resolving peer IP: missing or invalid the right most X-Forwarded-For IP (mandatory on reverse proxy tracker configuration)';
+
+export class HttpService {
+  /** Where `answer` puts the body. */
+  readonly body = Buffer.alloc(Math.max(announceReplyBound(MAX_PEERS), scrapeReplyBound(MAX_HASHES)));
+  /** Status and content type of the last answer; no content type when there is no body. */
+  status = 0;
+  contentType = '';
+
+  readonly #setup: HttpListenerSetup;
+  readonly #tracker: Tracker;
+  readonly #counters: Float64Array;
+  readonly #external: PeerAddress | null;
+  readonly #target = new HttpTarget();
+  readonly #announce = new HttpAnnounce();
+  readonly #reply = new HttpAnnounceReply(MAX_PEERS);
+  readonly #scrape = new HttpScrape(MAX_HASHES);
+  readonly #entry = new ScrapeEntry();
+  readonly #queryAddress = new PeerAddress();
+  #live: HttpLiveSettings;
+  #proxied: ProxiedAddress;
+
+  constructor(setup: HttpListenerSetup, tracker: Tracker, counters: Float64Array) {
+    this.#setup = setup;
+    this.#tracker = tracker;
+    this.#counters = counters;
+    this.#external = parseExternalAddress(setup.externalIp);
+    this.#live = setup.live;
+    this.#proxied = new ProxiedAddress(setup.live.trustedProxies);
+  }
+
+  /** Takes over changed settings. */
+  update(live: HttpLiveSettings): void {
+    this.#live = live;
+    this.#proxied = new ProxiedAddress(live.trustedProxies);
+  }
+
+  /** Looks at the clocks. The socket calls it once for each batch of requests. */
+  readClock(): void {
+    this.#tracker.readClock();
+  }
+
+  /** Whether the target from `start` to `end` of `bytes` is served at all. */
+  knows(bytes: Uint8Array, start: number, end: number): boolean {
+    return matchRoute(bytes, start, end, this.#target) !== HttpRoute.none;
+  }
+
+  /**
+   * Answers a GET of the target from `start` to `end` of `bytes`, on a connection from `source`, with the joined
+   * `X-Forwarded-For` headers (`''` for none). Sets `status` and `contentType`, and returns the bytes of `body`.
+   */
+  answer(bytes: Uint8Array, start: number, end: number, source: PeerAddress, forwardedFor: string): number {
+    this.status = 200;
+    switch (matchRoute(bytes, start, end, this.#target)) {
+      case HttpRoute.announce:
+        return this.#answerAnnounce(bytes, source, forwardedFor);
+      case HttpRoute.scrape:
+        return this.#answerScrape(bytes, source, forwardedFor);
+      case HttpRoute.healthCheck:
+        this.contentType = JSON_CONTENT_TYPE;
+        return HEALTH_BODY.copy(this.body);
+      case HttpRoute.none:
+        this.status = 404;
+        this.contentType = '';
+        return 0;
+    }
+  }
+
+  #answerAnnounce(bytes: Uint8Array, source: PeerAddress, forwardedFor: string): number {
+    const target = this.#target;
+    const announce = this.#announce;
+    const fault = decodeAnnounceQuery(bytes, target.queryStart, target.queryEnd, announce);
+    if (fault !== null) return this.#fail(source, fault);
+    if (target.pathKey === PathKey.malformed) return this.#fail(source, MALFORMED_KEY_FAILURE, 'never');
+    const { request } = announce;
+    request.key = readPathKey(bytes, target);
+    const client = this.#clientOf(source, forwardedFor);
+    const http = this.#reply;
+    const { policy } = this.#tracker;
+    http.prepare(announce.compact, policy.maxPeers);
+    // Access is judged before the address, so that an announce which may not be made says so first.
+    if (client !== null) {
+      const stored = publicAddress(this.#addressFromQuery(bytes) ?? client, this.#external);
+      request.setEndpoint(stored, announce.port);
+    }
+    const verdict =
+      client === null ? this.#tracker.judge(request) : this.#tracker.announce(request, http.reply);
+    if (verdict !== Verdict.done) return this.#fail(source, httpVerdictText(verdict, request), 'never');
+    if (client === null) return this.#fail(source, NO_FORWARDED_ADDRESS);
+    http.intervalSeconds = policy.intervalSeconds;
+    http.minIntervalSeconds = policy.minIntervalSeconds;
+    http.externalIp = this.#live.tellsExternalIp ? client : null;
+    const isIpv4 = client.family === 4;
+    this.#count(isIpv4 ? Counter.tcp4_connections_handled : Counter.tcp6_connections_handled);
+    if ((http.reply.change & SwarmChange.completed) !== 0) this.#counters[Counter.completed_downloads]++;
+    this.#count(isIpv4 ? Counter.tcp4_announces_handled : Counter.tcp6_announces_handled);
+    this.contentType = SUCCESS_CONTENT_TYPE;
+    return encodeAnnounceReply(this.body, 0, http);
+  }
+
+  #answerScrape(bytes: Uint8Array, source: PeerAddress, forwardedFor: string): number {
+    const target = this.#target;
+    const scrape = this.#scrape;
+    const fault = decodeScrapeQuery(bytes, target.queryStart, target.queryEnd, scrape);
+    if (fault !== null) return this.#fail(source, fault);
+    if (target.pathKey === PathKey.malformed) return this.#fail(source, MALFORMED_KEY_FAILURE, 'never');
+    const client = this.#clientOf(source, forwardedFor);
+    if (client === null) return this.#fail(source, NO_FORWARDED_ADDRESS);
+    const isTrue = this.#tracker.mayScrape(readPathKey(bytes, target));
+    let at = encodeScrapeReplyHead(this.body, 0);
+    for (let i = 0; i < scrape.count; i++) {
+      const place = scrape.order[i];
+      if (isTrue) this.#tracker.scrape(scrape.words, place * HASH_WORDS, this.#entry);
+      else this.#entry.clear();
+      at += encodeScrapeReplyEntry(this.body, at, scrape.bytes, place * HASH_BYTES, this.#entry);
+    }
+    at += encodeScrapeReplyTail(this.body, at);
+    const isIpv4 = client.family === 4;
+    this.#count(isIpv4 ? Counter.tcp4_connections_handled : Counter.tcp6_connections_handled);
+    this.#count(isIpv4 ? Counter.tcp4_scrapes_handled : Counter.tcp6_scrapes_handled);
+    this.contentType = SUCCESS_CONTENT_TYPE;
+    return at;
+  }
+
+  /** The client's address: the connection's, or what the proxies say; null when they say nothing usable. */
+  #clientOf(source: PeerAddress, forwardedFor: string): PeerAddress | null {
+    if (!this.#setup.onReverseProxy) return source;
+    return this.#proxied.resolve(source, forwardedFor) ? this.#proxied.address : null;
+  }
+
+  /** The address in `ip` of the query, where that is believed and is one; null otherwise. */
+  #addressFromQuery(bytes: Uint8Array): PeerAddress | null {
+    const { ipStart, ipEnd } = this.#announce;
+    if (!this.#live.usesQueryIp || ipEnd === ipStart) return null;
+    return readIpText(bytes, ipStart, ipEnd, this.#queryAddress) ? this.#queryAddress : null;
+  }
+
+  #fail(source: PeerAddress, reason: string, retryIn?: RetryIn): number {
+    this.#count(source.family === 4 ? Counter.tcp4_errors_handled : Counter.tcp6_errors_handled);
+    this.contentType = FAILURE_CONTENT_TYPE;
+    return encodeFailure(this.body, 0, reason, retryIn);
+  }
+
+  #count(counter: number): void {
+    if (this.#live.countsRequests && this.#tracker.policy.countsRequests) this.#counters[counter]++;
+  }
+}
+
+function httpVerdictText(verdict: Verdict, request: AnnounceRequest): string {
+  const infoHash = Buffer.from(request.words.buffer, 0, HASH_BYTES).toString('hex');
+  const text = verdictText(verdict, request.key, infoHash);
+  return verdict === Verdict.notListed ? `Tracker error: ${text}` : text;
+}

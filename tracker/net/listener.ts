@@ -1,0 +1,99 @@
+/**
+ * What a network thread listens on: the settings of each listener, and what every kind of socket, native or portable,
+ * gives back. All of it can be posted to a worker.
+ */
+import type { SocketAddress } from '../config/address.ts';
+
+/** Settings of a UDP listener that can change while it is open. */
+export interface UdpLiveSettings {
+  readonly cookieLifetimeSeconds: number;
+  readonly countsRequests: boolean;
+}
+
+export interface UdpListenerSetup {
+  readonly kind: 'udp';
+  readonly bind: SocketAddress;
+  readonly ipv6Only: boolean;
+  /** Stands for clients with a loopback address; null: they keep theirs. */
+  readonly externalIp: string | null;
+  readonly receiveBufferBytes: number;
+  readonly live: UdpLiveSettings;
+}
+
+/** PEM texts. */
+export interface TlsPair {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** Settings of an HTTP listener that can change while it is open. */
+export interface HttpLiveSettings {
+  /** CIDR ranges whose `X-Forwarded-For` is believed; empty: whoever connects. */
+  readonly trustedProxies: readonly string[];
+  readonly usesQueryIp: boolean;
+  readonly tellsExternalIp: boolean;
+  readonly countsRequests: boolean;
+  /** Absent for plain HTTP. */
+  readonly tls: TlsPair | null;
+}
+
+export interface HttpListenerSetup {
+  readonly kind: 'http';
+  readonly bind: SocketAddress;
+  readonly ipv6Only: boolean;
+  readonly externalIp: string | null;
+  readonly onReverseProxy: boolean;
+  readonly live: HttpLiveSettings;
+}
+
+export type ListenerSetup = UdpListenerSetup | HttpListenerSetup;
+
+/** An open listener. */
+export interface Listener {
+  readonly setup: ListenerSetup;
+  /** Where it listens, with the port that the kernel chose for port 0. */
+  readonly address: SocketAddress;
+  /** The receive buffer that the kernel granted; null where there is none to set. */
+  readonly receiveBufferBytes: number | null;
+  /** Takes over changed live settings. */
+  update(live: ListenerSetup['live']): void;
+  /** Takes no more requests, answers those that are there, and closes, within `graceMillis`. */
+  close(graceMillis: number): Promise<void>;
+}
+
+/** A listener that can't be opened. The message is one line for the user. */
+export class ListenError extends Error {
+  override readonly name = 'ListenError';
+  /** The system's error code, for example `EADDRINUSE`. */
+  readonly code: string;
+
+  constructor(message: string, code: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+
+  /** The error of a listener, `what`, that could not bind. */
+  static from(what: string, bind: SocketAddress, cause: unknown): ListenError {
+    const code = errorCode(cause);
+    const message = `${what} can't listen on ${formatSocketAddress(bind)}: ${explain(code, cause)}`;
+    return new ListenError(message, code, { cause });
+  }
+}
+
+/** `IP:PORT`, or `[IP]:PORT` for IPv6. */
+export function formatSocketAddress(address: SocketAddress): string {
+  return address.family === 6 ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
+}
+
+function errorCode(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'UNKNOWN';
+}
+
+function explain(code: string, cause: unknown): string {
+  if (code === 'EADDRINUSE')
+    return 'the port is in use by another program; stop that one or choose another port';
+  if (code === 'EADDRNOTAVAIL') return 'this machine does not have that address';
+  if (code === 'EACCES') return 'that port needs more rights; choose one above 1023';
+  if (code === 'EAFNOSUPPORT') return 'this machine has no such address family';
+  return cause instanceof Error ? cause.message : String(cause);
+}

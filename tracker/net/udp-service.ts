@@ -1,0 +1,296 @@
+/**
+ * A UDP listener's answers: a datagram in, a datagram out or silence (BEP 15, BEP 41). Knows no socket; one object per
+ * listener and thread. The walk of an announce allocates nothing.
+ *
+ * A reply is never larger than its request unless the request proves by its connection id that it comes from where it
+ * says. An error text is cut to fit, and where the connection id is not checked, the list of peers is.
+ */
+import { IdState, type ConnectionIds } from '../connection-id.ts';
+import { isKeyText } from '../access.ts';
+import { ConnectionIdValidation } from '../policy.ts';
+import {
+  type AddressFamily,
+  AnnounceReply,
+  AnnounceRequest,
+  HASH_BYTES,
+  IPV4_ENDPOINT_BYTES,
+  IPV6_ENDPOINT_BYTES,
+  type PeerAddress,
+  ScrapeEntry,
+  SwarmChange,
+} from '../protocol/model.ts';
+import {
+  ANNOUNCE_REPLY_HEAD_BYTES,
+  ANNOUNCE_REQUEST_BYTES,
+  checkScrape,
+  decodeAnnounce,
+  encodeAnnounceReplyHead,
+  encodeConnectReply,
+  encodeErrorReply,
+  encodeScrapeReplyEntry,
+  encodeScrapeReplyHead,
+  hasProtocolId,
+  MAX_SCRAPE_HASHES,
+  type PacketMemory,
+  readAnnouncePort,
+  readUrlData,
+  REQUEST_HEAD_BYTES,
+  SCRAPE_REPLY_ENTRY_BYTES,
+  SCRAPE_REPLY_HEAD_BYTES,
+  UDP_FAULT_TEXTS,
+  UdpAction,
+  UdpFault,
+} from '../protocol/udp.ts';
+import { Counter } from '../swarm/counters.ts';
+import { type Tracker, Verdict } from '../tracker.ts';
+import { parseExternalAddress, publicAddress } from './external-address.ts';
+import type { UdpListenerSetup, UdpLiveSettings } from './listener.ts';
+import { verdictText } from './verdict-text.ts';
+
+/** Bytes of a datagram that are read; what is longer is cut, and no request of the protocol is. */
+export const RECEIVE_BYTES = 2048;
+/** The largest reply: what crosses an Ethernet in one IPv4 packet. */
+export const REPLY_BYTES = 1472;
+/** The same over IPv6, whose header is larger. */
+const IPV6_REPLY_BYTES = 1452;
+const MAX_IPV4_PEERS = Math.floor((REPLY_BYTES - ANNOUNCE_REPLY_HEAD_BYTES) / IPV4_ENDPOINT_BYTES);
+const MAX_IPV6_PEERS = Math.floor((IPV6_REPLY_BYTES - ANNOUNCE_REPLY_HEAD_BYTES) / IPV6_ENDPOINT_BYTES);
+
+/** How old an authentic id may be when validation is lenient. */
+const LENIENT_SECONDS = 30 * 60;
+const BAD_ID_TEXT = 'connection id could not be verified';
+
+export class UdpService {
+  readonly #tracker: Tracker;
+  readonly #ids: ConnectionIds;
+  readonly #counters: Float64Array;
+  readonly #external: PeerAddress | null;
+  readonly #request = new AnnounceRequest();
+  readonly #reply = new AnnounceReply(new Uint16Array(0));
+  readonly #entry = new ScrapeEntry();
+  #live: UdpLiveSettings;
+  /** Whether the id of the request at hand proves where it comes from. */
+  #isProven = false;
+
+  constructor(setup: UdpListenerSetup, tracker: Tracker, ids: ConnectionIds, counters: Float64Array) {
+    this.#tracker = tracker;
+    this.#ids = ids;
+    this.#counters = counters;
+    this.#external = parseExternalAddress(setup.externalIp);
+    this.#live = setup.live;
+  }
+
+  /** Takes over changed settings. */
+  update(live: UdpLiveSettings): void {
+    this.#live = live;
+  }
+
+  /** Looks at the clocks. The socket calls it once for each batch of datagrams. */
+  readClock(): void {
+    this.#tracker.readClock();
+    this.#ids.readClock(this.#tracker.wallSeconds);
+  }
+
+  /**
+   * Answers the datagram of `length` bytes at `offset` of `input` that came from `source`: writes the reply to
+   * `outputOffset` of `output`, where `REPLY_BYTES` are free. Returns its length, 0 for silence. Offsets are multiples
+   * of four.
+   */
+  answer(
+    input: PacketMemory,
+    offset: number,
+    length: number,
+    source: PeerAddress,
+    output: PacketMemory,
+    outputOffset: number,
+  ): number {
+    const isIpv4 = source.family === 4;
+    if (length < REQUEST_HEAD_BYTES || source.port === 0) {
+      // Too short to hold a transaction id, or from where nothing can be sent to.
+      this.#counters[Counter.udp_requests_discarded]++;
+      return 0;
+    }
+    this.#count(isIpv4 ? Counter.udp4_requests : Counter.udp6_requests);
+    switch (input.view.getInt32(offset + 8)) {
+      case UdpAction.connect:
+        return this.#connect(input, offset, length, source, output, outputOffset);
+      case UdpAction.announce:
+        return this.#announce(input, offset, length, source, output, outputOffset);
+      case UdpAction.scrape:
+        return this.#scrape(input, offset, length, source, output, outputOffset);
+      default:
+        return this.#refuse(
+          input,
+          offset,
+          length,
+          source,
+          output,
+          outputOffset,
+          UDP_FAULT_TEXTS[UdpFault.badAction],
+        );
+    }
+  }
+
+  /** Counts a reply that was sent. */
+  countSent(family: AddressFamily): void {
+    this.#count(family === 4 ? Counter.udp4_responses : Counter.udp6_responses);
+  }
+
+  #connect(
+    input: PacketMemory,
+    offset: number,
+    length: number,
+    source: PeerAddress,
+    output: PacketMemory,
+    outputOffset: number,
+  ): number {
+    if (!hasProtocolId(input, offset)) {
+      const text = UDP_FAULT_TEXTS[UdpFault.badProtocolId];
+      return this.#refuse(input, offset, length, source, output, outputOffset, text);
+    }
+    this.#ids.issue(source);
+    this.#count(source.family === 4 ? Counter.udp4_connections_handled : Counter.udp6_connections_handled);
+    const transactionId = input.view.getInt32(offset + 12);
+    return encodeConnectReply(output, outputOffset, transactionId, this.#ids.high, this.#ids.low);
+  }
+
+  #announce(
+    input: PacketMemory,
+    offset: number,
+    length: number,
+    source: PeerAddress,
+    output: PacketMemory,
+    outputOffset: number,
+  ): number {
+    const request = this.#request;
+    const fault = decodeAnnounce(input, offset, length, request);
+    if (fault !== UdpFault.none) {
+      return this.#refuse(input, offset, length, source, output, outputOffset, UDP_FAULT_TEXTS[fault]);
+    }
+    if (!this.#acceptsId(input, offset, source)) {
+      return this.#refuse(input, offset, length, source, output, outputOffset, BAD_ID_TEXT);
+    }
+    const isIpv4 = source.family === 4;
+    request.setEndpoint(publicAddress(source, this.#external), readAnnouncePort(input, offset));
+    request.key = length > ANNOUNCE_REQUEST_BYTES ? keyOfUrl(readUrlData(input, offset, length)) : '';
+    const most = isIpv4 ? MAX_IPV4_PEERS : MAX_IPV6_PEERS;
+    if (request.numWant > most || (request.numWant < 0 && this.#tracker.policy.maxPeers > most)) {
+      request.numWant = most;
+    }
+    if (!this.#isProven) {
+      const room = length - ANNOUNCE_REPLY_HEAD_BYTES;
+      const fitting = Math.floor(room / (isIpv4 ? IPV4_ENDPOINT_BYTES : IPV6_ENDPOINT_BYTES));
+      if (request.numWant < 0 || request.numWant > fitting) request.numWant = fitting;
+    }
+    const reply = this.#reply;
+    const firstPeer = (outputOffset + ANNOUNCE_REPLY_HEAD_BYTES) >> 1;
+    reply.halves = output.halves;
+    reply.ipv4Half = firstPeer;
+    reply.ipv6Half = firstPeer;
+    reply.families = isIpv4 ? 1 : 2;
+    const verdict = this.#tracker.announce(request, reply);
+    if (verdict !== Verdict.done) {
+      const limit = this.#isProven ? REPLY_BYTES : length;
+      const text = udpVerdictText(verdict, request);
+      return this.#refuse(input, offset, limit, source, output, outputOffset, text);
+    }
+    if ((reply.change & SwarmChange.completed) !== 0) this.#counters[Counter.completed_downloads]++;
+    this.#count(isIpv4 ? Counter.udp4_announces_handled : Counter.udp6_announces_handled);
+    encodeAnnounceReplyHead(
+      output,
+      outputOffset,
+      input.view.getInt32(offset + 12),
+      this.#tracker.policy.intervalSeconds,
+      reply.leechers,
+      reply.seeders,
+    );
+    return (
+      ANNOUNCE_REPLY_HEAD_BYTES +
+      reply.ipv4Peers * IPV4_ENDPOINT_BYTES +
+      reply.ipv6Peers * IPV6_ENDPOINT_BYTES
+    );
+  }
+
+  #scrape(
+    input: PacketMemory,
+    offset: number,
+    length: number,
+    source: PeerAddress,
+    output: PacketMemory,
+    outputOffset: number,
+  ): number {
+    const fault = checkScrape(length);
+    if (fault !== UdpFault.none) {
+      return this.#refuse(input, offset, length, source, output, outputOffset, UDP_FAULT_TEXTS[fault]);
+    }
+    if (!this.#acceptsId(input, offset, source)) {
+      return this.#refuse(input, offset, length, source, output, outputOffset, BAD_ID_TEXT);
+    }
+    // A scrape has no room for a key, so a private tracker tells it zeroes.
+    const isTrue = this.#tracker.mayScrape('');
+    const hashes = Math.min(MAX_SCRAPE_HASHES, (length - REQUEST_HEAD_BYTES) / HASH_BYTES);
+    const first = (offset + REQUEST_HEAD_BYTES) >> 2;
+    for (let i = 0; i < hashes; i++) {
+      if (isTrue) this.#tracker.scrape(input.words, first + (i * HASH_BYTES) / 4, this.#entry);
+      else this.#entry.clear();
+      encodeScrapeReplyEntry(output, outputOffset, i, this.#entry);
+    }
+    encodeScrapeReplyHead(output, outputOffset, input.view.getInt32(offset + 12));
+    this.#count(source.family === 4 ? Counter.udp4_scrapes_handled : Counter.udp6_scrapes_handled);
+    return SCRAPE_REPLY_HEAD_BYTES + hashes * SCRAPE_REPLY_ENTRY_BYTES;
+  }
+
+  /** Judges the connection id of a request, counts a bad one, and says whether the request is served. */
+  #acceptsId(input: PacketMemory, offset: number, source: PeerAddress): boolean {
+    const high = input.view.getInt32(offset);
+    const low = input.view.getInt32(offset + 4);
+    const state = this.#ids.verify(high, low, source, this.#live.cookieLifetimeSeconds);
+    this.#isProven = state === IdState.valid;
+    if (this.#isProven) return true;
+    this.#countBadId(state);
+    const validation = this.#tracker.policy.connectionIdValidation;
+    if (validation === ConnectionIdValidation.disabled) return true;
+    if (validation === ConnectionIdValidation.strict || state !== IdState.expired) return false;
+    this.#isProven = this.#ids.ageSeconds <= LENIENT_SECONDS;
+    return this.#isProven;
+  }
+
+  #countBadId(state: IdState): void {
+    if (state === IdState.expired) this.#count(Counter.connection_id_expired);
+    else if (state === IdState.otherAddress) this.#count(Counter.connection_id_other_address);
+    else this.#count(Counter.connection_id_forged);
+  }
+
+  #refuse(
+    input: PacketMemory,
+    offset: number,
+    limitBytes: number,
+    source: PeerAddress,
+    output: PacketMemory,
+    outputOffset: number,
+    text: string,
+  ): number {
+    this.#count(source.family === 4 ? Counter.udp4_errors_handled : Counter.udp6_errors_handled);
+    const limit = Math.min(limitBytes, REPLY_BYTES);
+    return encodeErrorReply(output, outputOffset, input.view.getInt32(offset + 12), text, limit);
+  }
+
+  #count(counter: number): void {
+    if (this.#live.countsRequests && this.#tracker.policy.countsRequests) this.#counters[counter]++;
+  }
+}
+
+function udpVerdictText(verdict: Verdict, request: AnnounceRequest): string {
+  const infoHash = Buffer.from(request.words.buffer, 0, HASH_BYTES).toString('hex');
+  const text = verdictText(verdict, request.key, infoHash);
+  return verdict === Verdict.notListed ? `tracker server error: ${text}` : text;
+}
+
+/** The authentication key in an announce URL's path or query (`/announce/KEY`, `/KEY`, `?key=KEY`), else `''`. */
+function keyOfUrl(url: string): string {
+  const question = url.indexOf('?');
+  const path = question < 0 ? url : url.slice(0, question);
+  const segment = path.slice(path.lastIndexOf('/') + 1);
+  if (isKeyText(segment)) return segment;
+  return question < 0 ? '' : (new URLSearchParams(url.slice(question)).get('key') ?? '');
+}

@@ -1,0 +1,18 @@
+/** What a client is told when its request is refused; the texts are Torrust Tracker's, without source positions. */
+import { Verdict } from '../tracker.ts';
+
+/** The failure reason for a verdict other than `done`. `infoHash` is 40 hex digits. */
+export function verdictText(verdict: Verdict, key: string, infoHash: string): string {
+  switch (verdict) {
+    case Verdict.keyMissing:
+      return 'Authentication error: Missing authentication key param for private tracker.';
+    case Verdict.keyUnknown:
+      return `Authentication error: Failed to read key: ${key}`;
+    case Verdict.keyExpired:
+      return 'Authentication error: Key has expired';
+    case Verdict.notListed:
+      return `The torrent: ${infoHash}, is not whitelisted`;
+    case Verdict.done:
+      return '';
+  }
+}
