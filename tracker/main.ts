@@ -24,7 +24,7 @@ import { Housekeeper } from './housekeeper.ts';
 import { listenerSetups, readConnectionKeys, readTlsPair } from './listener-setups.ts';
 import { automaticSwarmBytes } from './memory-limit.ts';
 import { formatSocketAddress, ListenError, type ListenerSetup } from './net/listener.ts';
-import { NetworkThreads, supportedThreads } from './network-threads.ts';
+import { maxThreads, NetworkThreads, supportedThreads } from './network-threads.ts';
 import { Policy } from './policy.ts';
 import { StartError } from './start-error.ts';
 import { CounterRows } from './swarm/counters.ts';
@@ -103,7 +103,7 @@ async function startParts(
   );
   const access = Access.create();
   const policy = Policy.create(config);
-  const counters = CounterRows.create(workers);
+  const counters = CounterRows.create(maxThreads(workers));
   const connectionKeys = ConnectionKeys.create();
   const keysFile = config.udp_tracker_server.connection_id_keys_file;
   if (keysFile !== undefined) connectionKeys.set(readConnectionKeys(keysFile));
@@ -128,8 +128,10 @@ async function startParts(
   if (policy.isPrivate) await whenAvailable(logger, () => keys.reload());
   if (policy.isListed) await whenAvailable(logger, () => whitelist.reload());
 
-  const threads = await startThreads(
+  const isNative = await choosesNativeSockets(config, logger);
+  const threads = await NetworkThreads.start(
     workers,
+    isNative,
     setups,
     {
       store: store.memory,
@@ -205,14 +207,26 @@ function workerCount(config: TrackerConfig): number {
   return workers === 'auto' ? availableParallelism() : workers;
 }
 
-/** Starts the network threads, which a tracker without trackers does not need. */
-function startThreads(
-  workers: number,
-  setups: readonly ListenerSetup[],
-  shared: Parameters<typeof NetworkThreads.start>[2],
-  onFailure: (error: Error) => void,
-): Promise<NetworkThreads> {
-  return NetworkThreads.start(setups.length === 0 ? 0 : workers, setups, shared, onFailure);
+/** Decides between native and portable sockets, and says so. Throws `StartError` when native ones can't be had. */
+async function choosesNativeSockets(config: TrackerConfig, logger: Logger): Promise<boolean> {
+  const { sockets } = config.network;
+  if (sockets === 'portable') return false;
+  const obstacle = await nativeObstacle();
+  if (obstacle === null) return true;
+  if (sockets === 'native') throw new StartError(obstacle, { isUsage: true });
+  logger.info(`Portable sockets are used: ${obstacle}`);
+  return false;
+}
+
+/** Why native sockets are not to be had here; null when they are. */
+async function nativeObstacle(): Promise<string | null> {
+  try {
+    // Loaded only when it is wanted: the package has no binary for some systems.
+    const native = await import('./net/native/listeners.ts');
+    return native.nativeObstacle();
+  } catch (error) {
+    return `native sockets could not be loaded: ${error instanceof Error ? error.message : String(error)}`;
+  }
 }
 
 async function openWatchedDatabase(

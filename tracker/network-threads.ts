@@ -28,6 +28,7 @@ export interface WorkerSetup extends SharedMemories {
   readonly index: number;
   readonly listeners: readonly ListenerSetup[];
   readonly sharesPorts: boolean;
+  readonly isNative: boolean;
 }
 
 export interface OpenListener {
@@ -37,8 +38,7 @@ export interface OpenListener {
 
 export type FromWorker =
   | { readonly kind: 'listening'; readonly listeners: readonly OpenListener[] }
-  | { readonly kind: 'failed'; readonly message: string; readonly code: string }
-  | { readonly kind: 'stopped' };
+  | { readonly kind: 'failed'; readonly message: string; readonly code: string };
 
 export type ToWorker =
   | { readonly kind: 'update'; readonly live: readonly ListenerSetup['live'][] }
@@ -52,58 +52,80 @@ export function supportedThreads(wanted: number): number {
   return SHARING_PLATFORMS.has(process.platform) ? wanted : 1;
 }
 
+/** A network thread and the listeners that it has, by their places in the list of all. */
+interface NetworkThread {
+  readonly worker: Worker;
+  readonly places: readonly number[];
+}
+
 export class NetworkThreads {
   /** The open listeners, in the order of their setups. */
   readonly listeners: readonly OpenListener[];
-  readonly #workers: readonly Worker[];
+  readonly #threads: readonly NetworkThread[];
   #isStopping = false;
 
-  private constructor(workers: readonly Worker[], listeners: readonly OpenListener[]) {
-    this.#workers = workers;
+  private constructor(threads: readonly NetworkThread[], listeners: readonly OpenListener[]) {
+    this.#threads = threads;
     this.listeners = listeners;
   }
 
   /**
-   * Starts `count` threads and waits until all of them listen. `onDeath` is called when one ends later, unasked. Throws
-   * `ListenError` when a listener can't be opened.
+   * Starts `count` threads for each kind of sockets that is needed, and waits until all of them listen: native ones, when
+   * `isNative`, for UDP and plain HTTP, and portable ones for the rest. `onDeath` is called when one ends later, unasked.
+   * Throws `ListenError` when a listener can't be opened.
    */
   static async start(
     count: number,
+    isNative: boolean,
     setups: readonly ListenerSetup[],
     shared: SharedMemories,
     onDeath: (error: Error) => void,
   ): Promise<NetworkThreads> {
-    const listeners: ListenerSetup[] = [];
-    for (const setup of setups) listeners.push(await reserve(setup));
-    const workers = Array.from(
-      { length: count },
-      (_, index) =>
-        new Worker(workerUrl(), {
-          name: `network-${index}`,
-          workerData: { ...shared, index, listeners, sharesPorts: count > 1 } satisfies WorkerSetup,
-        }),
+    const reserved: ListenerSetup[] = [];
+    for (const setup of setups) reserved.push(await reserve(setup));
+    const groups = groupListeners(reserved, isNative);
+    const threads = groups.flatMap((group, groupIndex) =>
+      Array.from({ length: count }, (_, index): NetworkThread => {
+        const workerData: WorkerSetup = {
+          ...shared,
+          index: groupIndex * count + index,
+          listeners: group.places.map((place) => reserved[place]),
+          sharesPorts: count > 1,
+          isNative: group.isNative,
+        };
+        return {
+          places: group.places,
+          worker: new Worker(workerUrl(), { name: `network-${index}`, workerData }),
+        };
+      }),
     );
     try {
-      const open = await Promise.all(workers.map((worker) => listening(worker)));
-      const threads = new NetworkThreads(workers, open[0] ?? []);
-      for (const worker of workers) threads.#watch(worker, onDeath);
-      return threads;
+      const listeners: OpenListener[] = [];
+      const open = await Promise.all(threads.map(({ worker }) => listening(worker)));
+      threads.forEach(({ places }, index) => {
+        places.forEach((place, i) => (listeners[place] = open[index][i]));
+      });
+      const network = new NetworkThreads(threads, listeners);
+      for (const { worker } of threads) network.#watch(worker, onDeath);
+      return network;
     } catch (error) {
-      await Promise.all(workers.map((worker) => worker.terminate()));
+      await Promise.all(threads.map(({ worker }) => worker.terminate()));
       throw error;
     }
   }
 
   /** Passes on changed settings, in the order of the setups. */
   update(live: readonly ListenerSetup['live'][]): void {
-    for (const worker of this.#workers) this.#post(worker, { kind: 'update', live });
+    for (const { worker, places } of this.#threads) {
+      this.#post(worker, { kind: 'update', live: places.map((place) => live[place]) });
+    }
   }
 
   /** Stops intake, answers what has come, and ends the threads. */
   async stop(graceMillis: number): Promise<void> {
     this.#isStopping = true;
     await Promise.all(
-      this.#workers.map(async (worker) => {
+      this.#threads.map(async ({ worker }) => {
         const exited = once(worker, 'exit');
         this.#post(worker, { kind: 'stop', graceMillis });
         await exited;
@@ -125,6 +147,26 @@ export class NetworkThreads {
       onDeath(new Error(`a network thread ended with code ${code}`, { cause }));
     });
   }
+}
+
+/** Sorts listeners by the kind of sockets that can serve them: TLS is for portable ones alone. */
+function groupListeners(
+  setups: readonly ListenerSetup[],
+  isNative: boolean,
+): { isNative: boolean; places: number[] }[] {
+  const isServedNatively = (setup: ListenerSetup) =>
+    isNative && (setup.kind === 'udp' || setup.live.tls === null);
+  return [true, false]
+    .map((kind) => ({
+      isNative: kind,
+      places: setups.flatMap((setup, place) => (isServedNatively(setup) === kind ? [place] : [])),
+    }))
+    .filter(({ places }) => places.length > 0);
+}
+
+/** The most threads that `NetworkThreads.start` makes of a count: so many rows of counters are needed. */
+export function maxThreads(count: number): number {
+  return 2 * count;
 }
 
 /** The entry of a thread: `.ts` from a checkout, `.js` in the npm archive. */

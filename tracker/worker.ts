@@ -1,8 +1,12 @@
 /**
  * Entry of a network thread: attach the shared memory, open the sockets, serve, report. The main thread starts it
  * (`network-threads.ts`), tells it what changed, and stops it.
+ *
+ * A thread with portable sockets lives on Node's event loop and hears the main thread by events. One with native sockets
+ * blocks in its own loop and looks for messages at each tick.
  */
-import { parentPort, workerData } from 'node:worker_threads';
+import assert from 'node:assert/strict';
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { Access } from './access.ts';
 import { ConnectionIds } from './connection-id.ts';
 import { ConnectionKeys } from './connection-keys.ts';
@@ -17,16 +21,41 @@ import { CounterRows } from './swarm/counters.ts';
 import { Store } from './swarm/store.ts';
 import { Tracker } from './tracker.ts';
 
+assert(parentPort, 'a network thread has one that started it');
+const port = parentPort;
 // The thread that starts this one passes exactly this.
 const setup = workerData as WorkerSetup;
-const policy = Policy.attach(setup.policy);
-const store = Store.attach(setup.store);
-const access = Access.attach(setup.access);
 const ids = new ConnectionIds(ConnectionKeys.attach(setup.connectionKeys));
 const counters = CounterRows.attach(setup.counters).row(setup.index);
-const tracker = new Tracker(store, access, policy);
+const tracker = new Tracker(
+  Store.attach(setup.store),
+  Access.attach(setup.access),
+  Policy.attach(setup.policy),
+);
 
-function open(listener: ListenerSetup): Promise<Listener> {
+/** Milliseconds that are left for closing, once the main thread has asked for it. */
+let graceMillis: number | null = null;
+
+function hear(message: ToWorker, listeners: readonly Listener[]): void {
+  if (message.kind === 'stop') graceMillis = message.graceMillis;
+  else message.live.forEach((live, index) => listeners[index].update(live));
+}
+
+async function servePortable(): Promise<readonly Listener[]> {
+  const listeners: Listener[] = [];
+  for (const listener of setup.listeners) listeners.push(await openPortable(listener));
+  const stopped = new Promise<void>((resolve) => {
+    port.on('message', (message: ToWorker) => {
+      hear(message, listeners);
+      if (graceMillis !== null) resolve();
+    });
+  });
+  reportListening(listeners);
+  await stopped;
+  return listeners;
+}
+
+function openPortable(listener: ListenerSetup): Promise<Listener> {
   if (listener.kind === 'udp') {
     const service = new UdpService(listener, tracker, ids, counters);
     return openUdpSocket(listener, service, setup.sharesPorts);
@@ -34,33 +63,44 @@ function open(listener: ListenerSetup): Promise<Listener> {
   return openHttpServer(listener, new HttpService(listener, tracker, counters), setup.sharesPorts);
 }
 
-function report(message: FromWorker): void {
-  parentPort?.postMessage(message);
+async function serveNative(): Promise<readonly Listener[]> {
+  // Loaded only where it is used: elsewhere the C library may be missing.
+  const { openNativeListeners } = await import('./net/native/listeners.ts');
+  const services = { tracker, ids, counters };
+  const { listeners, serve } = openNativeListeners(setup.listeners, setup.sharesPorts, services);
+  reportListening(listeners);
+  serve(() => {
+    for (
+      let received = receiveMessageOnPort(port);
+      received !== undefined;
+      received = receiveMessageOnPort(port)
+    ) {
+      // The main thread posts nothing else.
+      hear((received as { message: ToWorker }).message, listeners);
+    }
+    return graceMillis !== null;
+  });
+  return listeners;
 }
 
-const listeners: Listener[] = [];
-try {
-  for (const listener of setup.listeners) listeners.push(await open(listener));
+function reportListening(listeners: readonly Listener[]): void {
   report({
     kind: 'listening',
     listeners: listeners.map(({ address, receiveBufferBytes }) => ({ address, receiveBufferBytes })),
   });
+}
+
+function report(message: FromWorker): void {
+  port.postMessage(message);
+}
+
+try {
+  const listeners = setup.isNative ? await serveNative() : await servePortable();
+  await Promise.all(listeners.map((listener) => listener.close(graceMillis ?? 0)));
 } catch (error) {
   // Only what a user can mend is told; anything else is a fault of ours and ends the thread, and so the tracker.
   if (!(error instanceof ListenError)) throw error;
   report({ kind: 'failed', message: error.message, code: error.code });
+} finally {
+  port.close();
 }
-
-parentPort?.on('message', (message: ToWorker) => {
-  switch (message.kind) {
-    case 'update':
-      message.live.forEach((live, index) => listeners[index].update(live));
-      break;
-    case 'stop':
-      void Promise.all(listeners.map((listener) => listener.close(message.graceMillis))).then(() => {
-        report({ kind: 'stopped' });
-        parentPort?.close();
-      });
-      break;
-  }
-});

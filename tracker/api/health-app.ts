@@ -4,7 +4,7 @@
  */
 import Koa from 'koa';
 import { probe, probeInfo, type ProbeResult, type RegisteredService } from './health-probe.ts';
-import { answerFaults, answerNotFound, forbidCaching, identifyRequest } from './layers.ts';
+import { answerFaults, answerNotFound, forbidCaching, identifyRequest, silenceHangups } from './layers.ts';
 import { JSON_TYPE, jsonReply, type Reply } from './reply.ts';
 import { createRouter, queryOf } from './routes.ts';
 
@@ -37,6 +37,8 @@ interface CheckReport {
  * - `/health_check` probes every service; status 200 whatever it finds, 503 for an error when asked with `?strict=1`
  * - `/livez` answers as long as this thread runs
  * - `/readyz` answers 200 or 503 with the reasons
+ *
+ * Its `fault` event tells of mistakes in the code behind it.
  */
 export function createHealthApp(context: HealthContext): Koa {
   const router = createRouter([
@@ -49,6 +51,7 @@ export function createHealthApp(context: HealthContext): Koa {
     { path: '/readyz', handlers: { GET: () => showReadiness(context.readiness()) } },
   ]);
   const app = new Koa();
+  silenceHangups(app);
   app.use(identifyRequest);
   app.use(forbidCaching);
   app.use(answerFaults);

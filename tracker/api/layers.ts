@@ -3,6 +3,7 @@
  * the code behind them throws. The order in which an application uses them matters, and is written there.
  */
 import { randomUUID } from 'node:crypto';
+import type Koa from 'koa';
 import type { Context, Middleware } from 'koa';
 import { emptyReply, sendReply, unhandled } from './reply.ts';
 
@@ -25,7 +26,7 @@ export function limitTime(limitMillis: number): Middleware {
     for (const name of ctx.res.getHeaderNames()) ctx.res.removeHeader(name);
     ctx.res.writeHead(408, { 'Content-Length': 0, Connection: 'close' });
     ctx.res.end();
-    work.catch((error: unknown) => ctx.app.emit('error', error, ctx));
+    work.catch((error: unknown) => ctx.app.emit('fault', error));
   };
 }
 
@@ -43,18 +44,23 @@ export const forbidCaching: Middleware = async (ctx, next) => {
 
 /**
  * Answers 500 when a handler throws, which is a mistake of ours. The owner of the application hears of it by its
- * `error` event; the client is told nothing of the inside.
+ * `fault` event; the client is told nothing of the inside.
  */
 export const answerFaults: Middleware = async (ctx, next) => {
   try {
     await next();
   } catch (error) {
     // A client that went away while it was being read is no fault.
-    if (!ctx.writable) return;
-    ctx.app.emit('error', error, ctx);
+    if (ctx.req.destroyed && !ctx.req.complete) return;
+    ctx.app.emit('fault', error);
     sendReply(ctx, unhandled('internal error'));
   }
 };
+
+/** Koa's own event also tells of every client that hangs up, and prints that when nobody listens. */
+export function silenceHangups(app: Koa): void {
+  app.on('error', () => undefined);
+}
 
 /** The innermost layer: no route has answered. */
 export function answerNotFound(ctx: Context): void {

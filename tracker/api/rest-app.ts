@@ -7,8 +7,16 @@ import Koa from 'koa';
 import { requireToken } from './authentication.ts';
 import type { ApiContext } from './context.ts';
 import { keyRoutes } from './key-routes.ts';
-import { answerFaults, answerNotFound, forbidCaching, identifyRequest, limitTime } from './layers.ts';
-import { HEALTHY } from './reply.ts';
+import {
+  answerFaults,
+  answerNotFound,
+  forbidCaching,
+  identifyRequest,
+  limitTime,
+  silenceHangups,
+} from './layers.ts';
+import { OPENAPI_DOCUMENT } from './openapi.ts';
+import { HEALTHY, jsonReply } from './reply.ts';
 import { createRouter, type Route } from './routes.ts';
 import { showStats } from './stats.ts';
 import { torrentRoutes } from './torrent-routes.ts';
@@ -18,7 +26,9 @@ const HANDLER_LIMIT_MILLIS = 5000;
 const COMPRESSED_FROM_BYTES = 32;
 
 /** The routes that need no token. */
-const OPEN_ROUTES: readonly Route[] = [{ path: '/api/health_check', handlers: { GET: () => HEALTHY } }];
+export const OPEN_ROUTES: readonly Route[] = [
+  { path: '/api/health_check', handlers: { GET: () => HEALTHY } },
+];
 
 /** The routes that need a token. */
 export function restRoutes(context: ApiContext): Route[] {
@@ -27,15 +37,14 @@ export function restRoutes(context: ApiContext): Route[] {
     ...torrentRoutes(context),
     ...whitelistRoutes(context),
     ...keyRoutes(context),
+    { path: '/api/v1/openapi.json', handlers: { GET: () => jsonReply(JSON.stringify(OPENAPI_DOCUMENT)) } },
   ];
 }
 
-/**
- * Makes the application. Its `error` event tells of faults in the code behind it, which the client sees as status 500;
- * a listener must be there, or Koa prints them.
- */
+/** Makes the application. Its `fault` event tells of mistakes in the code behind it, which clients see as status 500. */
 export function createRestApp(context: ApiContext, handlerLimitMillis = HANDLER_LIMIT_MILLIS): Koa {
   const app = new Koa();
+  silenceHangups(app);
   app.use(limitTime(handlerLimitMillis));
   app.use(identifyRequest);
   app.use(forbidCaching);

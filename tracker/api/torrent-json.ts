@@ -16,32 +16,16 @@ const EVENT_NAMES: Readonly<Record<AnnounceEvent, string>> = {
   [AnnounceEvent.stopped]: 'Stopped',
 };
 
-/** Longer lists are written piece by piece while they are sent. */
-const PIECE_TORRENTS = 4096;
+/** Longer lists are written while they are sent, so many items at a time. */
+const DIRECT_ITEMS = 4096;
+const PIECE_ITEMS = 256;
 
 /** Room for the longest address. */
 const addressText = Buffer.alloc(64);
 
 /** A list of torrents. */
 export function torrentListJson(torrents: readonly TorrentSummary[]): string | Readable {
-  if (torrents.length <= PIECE_TORRENTS) return `[${itemsJson(torrents)}]`;
-  return Readable.from(listPieces(torrents), { objectMode: false });
-}
-
-async function* listPieces(torrents: readonly TorrentSummary[]): AsyncGenerator<string> {
-  yield '[';
-  for await (const start of unhurried(starts(torrents.length))) {
-    yield (start === 0 ? '' : ',') + itemsJson(torrents.slice(start, start + PIECE_TORRENTS));
-  }
-  yield ']';
-}
-
-function* starts(length: number): Generator<number> {
-  for (let start = 0; start < length; start += PIECE_TORRENTS) yield start;
-}
-
-function itemsJson(torrents: readonly TorrentSummary[]): string {
-  return torrents.map((torrent) => `{${countersJson(torrent)}}`).join(',');
+  return listJson('[', torrents, (torrent) => `{${countersJson(torrent)}}`, ']');
 }
 
 /**
@@ -53,11 +37,36 @@ export function torrentJson(
   peers: readonly StoredPeer[],
   nowSeconds: number,
   nowMillis: number,
-): string {
-  const peersJson = peers
-    .toSorted((one, other) => Buffer.compare(one.peerId, other.peerId))
-    .map((peer) => peerJson(peer, nowMillis - (nowSeconds - peer.updatedSeconds) * 1000));
-  return `{${countersJson(torrent)},"peers":[${peersJson.join(',')}]}`;
+): string | Readable {
+  return listJson(
+    `{${countersJson(torrent)},"peers":[`,
+    peers.toSorted((one, other) => Buffer.compare(one.peerId, other.peerId)),
+    (peer) => peerJson(peer, nowMillis - (nowSeconds - peer.updatedSeconds) * 1000),
+    ']}',
+  );
+}
+
+/** The items between `head` and `tail`: a text, or for a long list the text in pieces. */
+function listJson<Item>(
+  head: string,
+  items: readonly Item[],
+  itemJson: (item: Item) => string,
+  tail: string,
+): string | Readable {
+  const part = (start: number, end: number): string => items.slice(start, end).map(itemJson).join(',');
+  if (items.length <= DIRECT_ITEMS) return head + part(0, items.length) + tail;
+  async function* pieces(): AsyncGenerator<string> {
+    yield head;
+    for await (const start of unhurried(starts(items.length))) {
+      yield (start === 0 ? '' : ',') + part(start, start + PIECE_ITEMS);
+    }
+    yield tail;
+  }
+  return Readable.from(pieces(), { objectMode: false });
+}
+
+function* starts(length: number): Generator<number> {
+  for (let start = 0; start < length; start += PIECE_ITEMS) yield start;
 }
 
 function countersJson({ infoHash, seeders, completed, leechers }: TorrentSummary): string {

@@ -47,6 +47,9 @@ const MAX_PEERS = 1000;
 /** More info hashes don't fit into a target: each takes at least `info_hash=` and 20 bytes. */
 const MAX_HASHES = Math.ceil(MAX_TARGET_BYTES / 31);
 
+/** The largest body of an answer. */
+export const MAX_BODY_BYTES = Math.max(announceReplyBound(MAX_PEERS), scrapeReplyBound(MAX_HASHES));
+
 const HEALTH_BODY = Buffer.from('{"status":"Ok"}');
 const JSON_CONTENT_TYPE = 'application/json';
 const NO_FORWARDED_ADDRESS =
@@ -54,7 +57,7 @@ const NO_FORWARDED_ADDRESS =
 
 export class HttpService {
   /** Where `answer` puts the body. */
-  readonly body = Buffer.alloc(Math.max(announceReplyBound(MAX_PEERS), scrapeReplyBound(MAX_HASHES)));
+  readonly body: Uint8Array;
   /** Status and content type of the last answer; no content type when there is no body. */
   status = 0;
   contentType = '';
@@ -72,7 +75,14 @@ export class HttpService {
   #live: HttpLiveSettings;
   #proxied: ProxiedAddress;
 
-  constructor(setup: HttpListenerSetup, tracker: Tracker, counters: Float64Array) {
+  /** `body`: `MAX_BODY_BYTES` for the answers; memory of its own when left out. */
+  constructor(
+    setup: HttpListenerSetup,
+    tracker: Tracker,
+    counters: Float64Array,
+    body: Uint8Array = new Uint8Array(MAX_BODY_BYTES),
+  ) {
+    this.body = body;
     this.#setup = setup;
     this.#tracker = tracker;
     this.#counters = counters;
@@ -110,7 +120,8 @@ export class HttpService {
         return this.#answerScrape(bytes, source, forwardedFor);
       case HttpRoute.healthCheck:
         this.contentType = JSON_CONTENT_TYPE;
-        return HEALTH_BODY.copy(this.body);
+        this.body.set(HEALTH_BODY);
+        return HEALTH_BODY.length;
       case HttpRoute.none:
         this.status = 404;
         this.contentType = '';

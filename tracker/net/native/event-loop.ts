@@ -17,6 +17,10 @@ const DATA_OFFSET = process.arch === 'x64' ? 4 : 8;
 export interface EventSource {
   /** `events`: bits of EPOLLIN and its kin. */
   handle(events: number): void;
+}
+
+/** Something that has to be done from time to time. */
+export interface Ticking {
   /** Called about every `TICK_MILLIS`. `nowMillis` is monotonic. */
   tick(nowMillis: number): void;
 }
@@ -28,7 +32,7 @@ export class EventLoop {
   readonly #view = new DataView(this.#memory.buffer);
   readonly #controlOffset = MAX_EVENTS * EVENT_BYTES;
   readonly #sources: (EventSource | undefined)[] = [];
-  readonly #ticking = new Set<EventSource>();
+  readonly #ticking = new Set<Ticking>();
 
   constructor(libc: Libc) {
     this.#libc = libc;
@@ -55,7 +59,7 @@ export class EventLoop {
   }
 
   /** Calls `source.tick` about every `TICK_MILLIS`. */
-  addTicking(source: EventSource): void {
+  addTicking(source: Ticking): void {
     this.#ticking.add(source);
   }
 

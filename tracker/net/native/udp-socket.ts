@@ -136,10 +136,6 @@ class NativeUdpSocket implements EventSource {
     }
   }
 
-  tick(): void {
-    // Nothing has to be done from time to time.
-  }
-
   /** Answers what has come already. */
   drain(): void {
     while (this.#serveBatch() === BATCH);

@@ -1,0 +1,366 @@
+/**
+ * A plain HTTP listener on the native event loop: `accept4`, `recv`, `send`, with `TCP_DEFER_ACCEPT`, so that a
+ * connection is handed over together with its request, and most of them are answered and closed without ever being
+ * registered anywhere.
+ *
+ * A connection that waits (for the rest of a request, for the next one, for room to send) has a record and a deadline.
+ * All deadlines are the same time away, so the set of connections, in the order in which they began to wait, is the
+ * queue of deadlines as well.
+ */
+import { HeadState, HttpMethod, readRequestHead, RequestHead } from '../../protocol/http-request.ts';
+import { PeerAddress } from '../../protocol/model.ts';
+import { PacketMemory } from '../../protocol/udp.ts';
+import { type HttpService, MAX_TARGET_BYTES } from '../http-service.ts';
+import { type HttpListenerSetup, ListenError, type Listener } from '../listener.ts';
+import {
+  EPOLLIN,
+  EPOLLOUT,
+  IPPROTO_TCP,
+  MSG_DONTWAIT,
+  MSG_NOSIGNAL,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+  TCP_DEFER_ACCEPT,
+  TCP_NODELAY,
+} from './constants.ts';
+import type { EventLoop, EventSource, Ticking } from './event-loop.ts';
+import type { HttpReplyMemory } from './http-reply-memory.ts';
+import { allocateNative, Errno, type Libc } from './libc.ts';
+import {
+  openBoundSocket,
+  readSocketAddress,
+  setOption,
+  SOCKET_ADDRESS_BYTES,
+  systemError,
+} from './socket-address.ts';
+
+/** Torrust Tracker's limit for a request's head, and for the wait for the next request on a connection. */
+const PATIENCE_MILLIS = 5_000;
+const PATIENCE_SECONDS = PATIENCE_MILLIS / 1000;
+/** The longest request head. */
+const MAX_HEAD_BYTES = 2 * MAX_TARGET_BYTES;
+/** Connections that may wait in one thread; the one that has waited longest goes for a new one. */
+const MAX_CONNECTIONS = 8_192;
+const BACKLOG = 4_096;
+/** Connections that are taken before other sockets of the thread have their turn. */
+const ACCEPTS_PER_EVENT = 64;
+
+const ADDRESS_LENGTH = SOCKET_ADDRESS_BYTES;
+const INPUT = 64;
+
+/** A connection that waits. */
+interface Connection {
+  readonly fd: number;
+  readonly source: PeerAddress;
+  deadlineMillis: number;
+  /** The begin of a request whose rest has not come. */
+  received: Uint8Array | null;
+  /** The rest of replies that could not be sent yet. */
+  unsent: Uint8Array | null;
+  closesAfterSending: boolean;
+}
+
+/** Opens the listener on a loop. `reply.body` must be the body of `service`. Throws `ListenError`. */
+export function openNativeHttpListener(
+  libc: Libc,
+  loop: EventLoop,
+  setup: HttpListenerSetup,
+  service: HttpService,
+  reply: HttpReplyMemory,
+  sharesPort: boolean,
+): Listener {
+  const what = 'The HTTP tracker';
+  const { fd, address } = openBoundSocket(libc, what, SOCK_STREAM | SOCK_NONBLOCK, setup.bind, {
+    ipv6Only: setup.ipv6Only,
+    sharesPort,
+  });
+  setOption(libc, fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, PATIENCE_SECONDS);
+  // Accepted connections inherit it.
+  setOption(libc, fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  if (libc.listen(fd, BACKLOG) < 0) {
+    const error = systemError(libc);
+    libc.close(fd);
+    throw ListenError.from(what, setup.bind, error);
+  }
+  const listener = new NativeHttpListener(libc, loop, fd, service, reply);
+  loop.watch(fd, listener);
+  loop.addTicking(listener);
+  return {
+    setup,
+    address,
+    receiveBufferBytes: null,
+    update: (live) => {
+      if ('trustedProxies' in live) service.update(live);
+    },
+    close: (graceMillis) => listener.close(graceMillis),
+  };
+}
+
+class NativeHttpListener implements EventSource, Ticking {
+  readonly #libc: Libc;
+  readonly #loop: EventLoop;
+  readonly #fd: number;
+  readonly #service: HttpService;
+  readonly #reply: HttpReplyMemory;
+  readonly #memory: PacketMemory;
+  readonly #base: number;
+  readonly #head = new RequestHead();
+  readonly #source = new PeerAddress();
+  /** In the order in which they began to wait. */
+  readonly #waiting = new Set<Connection>();
+  #nowMillis = performance.now();
+  #isClosing = false;
+
+  constructor(libc: Libc, loop: EventLoop, fd: number, service: HttpService, reply: HttpReplyMemory) {
+    this.#libc = libc;
+    this.#loop = loop;
+    this.#fd = fd;
+    this.#service = service;
+    this.#reply = reply;
+    const bytes = INPUT + MAX_HEAD_BYTES;
+    const { address, buffer } = allocateNative(bytes);
+    this.#base = address;
+    this.#memory = new PacketMemory(buffer, 0, bytes);
+  }
+
+  /** Takes new connections. */
+  handle(): void {
+    this.#nowMillis = performance.now();
+    this.#service.readClock();
+    for (let i = 0; i < ACCEPTS_PER_EVENT; i++) {
+      this.#memory.view.setUint32(ADDRESS_LENGTH, SOCKET_ADDRESS_BYTES, true);
+      const flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
+      const fd = this.#libc.accept4(this.#fd, this.#base, this.#base + ADDRESS_LENGTH, flags);
+      // Nobody is there, or descriptors have run out, which is better when connections end.
+      if (fd < 0) return;
+      readSocketAddress(this.#memory, 0, this.#source);
+      this.#serveNew(fd);
+    }
+  }
+
+  tick(nowMillis: number): void {
+    this.#nowMillis = nowMillis;
+    for (const connection of this.#waiting) {
+      if (connection.deadlineMillis > nowMillis) return;
+      this.#end(connection);
+    }
+  }
+
+  /** Reads from a waiting connection, or sends what is left. */
+  resume(connection: Connection): void {
+    this.#nowMillis = performance.now();
+    if (connection.unsent !== null) {
+      if (this.#sendRest(connection, connection.unsent)) this.#goOn(connection);
+      return;
+    }
+    this.#service.readClock();
+    const before = connection.received?.length ?? 0;
+    if (connection.received !== null) this.#memory.bytes.set(connection.received, INPUT);
+    const count = this.#receive(connection.fd, before);
+    if (count === 0) {
+      this.#end(connection);
+      return;
+    }
+    // Nothing is there after all.
+    if (count < 0) return;
+    connection.received = null;
+    this.#serve(connection.fd, connection.source, before + count, connection);
+  }
+
+  /** Takes no more connections, closes idle ones, and lets the others end for `graceMillis`. */
+  async close(graceMillis: number): Promise<void> {
+    this.#loop.forget(this.#fd);
+    // What the kernel has accepted already is answered.
+    this.handle();
+    this.#libc.close(this.#fd);
+    this.#isClosing = true;
+    for (const connection of this.#waiting) {
+      if (connection.received === null && connection.unsent === null) this.#end(connection);
+    }
+    const endMillis = performance.now() + Math.min(graceMillis, PATIENCE_MILLIS);
+    this.#loop.run(() => this.#waiting.size === 0 || performance.now() > endMillis);
+    for (const connection of this.#waiting) this.#end(connection);
+    await Promise.resolve();
+  }
+
+  #serveNew(fd: number): void {
+    const count = this.#receive(fd, 0);
+    if (count === 0) this.#libc.close(fd);
+    else if (count > 0) this.#serve(fd, this.#source, count, null);
+    else this.#wait(fd, null);
+  }
+
+  /** Receives behind `offset` bytes of input. Returns how many came, 0 at the end, -1 when nothing is there. */
+  #receive(fd: number, offset: number): number {
+    const count = this.#libc.recv(fd, this.#base + INPUT + offset, MAX_HEAD_BYTES - offset, MSG_DONTWAIT);
+    if (count >= 0) return count;
+    const errno = this.#libc.errno();
+    return errno === Errno.EAGAIN || errno === Errno.EINTR ? -1 : 0;
+  }
+
+  /** Answers every request in the first `length` bytes of input, and lets the connection wait or closes it. */
+  #serve(fd: number, source: PeerAddress, length: number, connection: Connection | null): void {
+    const { bytes } = this.#memory;
+    const head = this.#head;
+    const end = INPUT + length;
+    let at = INPUT;
+    while (at < end) {
+      const state = readRequestHead(bytes, at, end, MAX_TARGET_BYTES, head);
+      if (state === HeadState.incomplete && at === INPUT && length === MAX_HEAD_BYTES) {
+        this.#refuse(fd, 431, connection);
+        return;
+      }
+      if (state === HeadState.incomplete) {
+        // The deadline of a request that has begun stays: slow clients must not hold a connection.
+        this.#wait(fd, connection, bytes.slice(at, end), at > INPUT);
+        return;
+      }
+      if (state !== HeadState.complete) {
+        this.#refuse(fd, state === HeadState.targetTooLong ? 414 : 400, connection);
+        return;
+      }
+      const keepsAlive = head.keepsAlive && !this.#isClosing;
+      this.#answer(source, keepsAlive);
+      at = head.end;
+      if (!this.#send(fd, connection, !keepsAlive, at < end ? bytes.slice(at, end) : null)) return;
+      if (!keepsAlive) {
+        this.#close(fd, connection);
+        return;
+      }
+    }
+    this.#wait(fd, connection, null, true);
+  }
+
+  /** Puts the answer to the request that was read into the reply memory. */
+  #answer(source: PeerAddress, keepsAlive: boolean): void {
+    const { bytes } = this.#memory;
+    const head = this.#head;
+    const service = this.#service;
+    if (head.method === HttpMethod.other) {
+      const status = service.knows(bytes, head.targetStart, head.targetEnd) ? 405 : 404;
+      this.#reply.finish(status, '', 0, keepsAlive, false);
+      return;
+    }
+    const forwardedFor = head.forwardedCount === 0 ? '' : this.#forwardedFor();
+    const bodyBytes = service.answer(bytes, head.targetStart, head.targetEnd, source, forwardedFor);
+    this.#reply.finish(
+      service.status,
+      service.contentType,
+      bodyBytes,
+      keepsAlive,
+      head.method === HttpMethod.head,
+    );
+  }
+
+  #forwardedFor(): string {
+    const { forwarded, forwardedCount } = this.#head;
+    const values = Array.from({ length: forwardedCount }, (_, i) =>
+      Buffer.from(this.#memory.bytes.subarray(forwarded[2 * i], forwarded[2 * i + 1])).toString('latin1'),
+    );
+    return values.join(',');
+  }
+
+  /** Says why the connection is refused, as far as that can be said at once, and closes it. */
+  #refuse(fd: number, status: number, connection: Connection | null): void {
+    this.#reply.finish(status, '', 0, false, false);
+    if (this.#send(fd, connection, true, null)) this.#close(fd, connection);
+  }
+
+  /**
+   * Sends the reply. When the kernel takes only a part, the connection waits with the rest (and with `pending`, the
+   * requests that came behind) and the result is false.
+   */
+  #send(fd: number, connection: Connection | null, closes: boolean, pending: Uint8Array | null): boolean {
+    const { start, end, address, bytes } = this.#reply;
+    const sent = this.#libc.send(fd, address + start, end - start, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent === end - start) return true;
+    if (sent < 0 && this.#libc.errno() !== Errno.EAGAIN) {
+      this.#close(fd, connection);
+      return false;
+    }
+    const waiting = this.#wait(fd, connection, pending, true);
+    waiting.unsent = bytes.slice(start + Math.max(sent, 0), end);
+    waiting.closesAfterSending = closes;
+    this.#loop.change(fd, EPOLLOUT);
+    return false;
+  }
+
+  /** After the rest of a reply is sent: closes the connection, or serves what came meanwhile. */
+  #goOn(connection: Connection): void {
+    if (connection.closesAfterSending) {
+      this.#end(connection);
+      return;
+    }
+    this.#loop.change(connection.fd, EPOLLIN);
+    const { received } = connection;
+    if (received === null) return;
+    this.#service.readClock();
+    this.#memory.bytes.set(received, INPUT);
+    connection.received = null;
+    this.#serve(connection.fd, connection.source, received.length, connection);
+  }
+
+  /** Sends more of what could not be sent. Returns whether all is sent. */
+  #sendRest(connection: Connection, unsent: Uint8Array): boolean {
+    const { address, bytes } = this.#reply;
+    bytes.set(unsent);
+    const sent = this.#libc.send(connection.fd, address, unsent.length, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent === unsent.length) {
+      connection.unsent = null;
+      return true;
+    }
+    if (sent >= 0) connection.unsent = unsent.slice(sent);
+    else if (this.#libc.errno() !== Errno.EAGAIN) this.#end(connection);
+    return false;
+  }
+
+  /** Lets a connection wait, a new one under a record of its own. `isFresh`: its time begins now. */
+  #wait(
+    fd: number,
+    connection: Connection | null,
+    received: Uint8Array | null = null,
+    isFresh = false,
+  ): Connection {
+    if (connection !== null) {
+      connection.received = received;
+      if (isFresh) {
+        connection.deadlineMillis = this.#nowMillis + PATIENCE_MILLIS;
+        this.#waiting.delete(connection);
+        this.#waiting.add(connection);
+      }
+      return connection;
+    }
+    if (this.#waiting.size >= MAX_CONNECTIONS) {
+      for (const oldest of this.#waiting) {
+        this.#end(oldest);
+        break;
+      }
+    }
+    const source = new PeerAddress();
+    source.copyAddress(this.#source);
+    source.port = this.#source.port;
+    const fresh: Connection = {
+      fd,
+      source,
+      deadlineMillis: this.#nowMillis + PATIENCE_MILLIS,
+      received,
+      unsent: null,
+      closesAfterSending: false,
+    };
+    this.#waiting.add(fresh);
+    this.#loop.watch(fd, { handle: () => this.resume(fresh) });
+    return fresh;
+  }
+
+  #close(fd: number, connection: Connection | null): void {
+    if (connection === null) this.#libc.close(fd);
+    else this.#end(connection);
+  }
+
+  #end(connection: Connection): void {
+    this.#waiting.delete(connection);
+    this.#loop.forget(connection.fd);
+    this.#libc.close(connection.fd);
+  }
+}

@@ -1,0 +1,55 @@
+/** The listeners of a native network thread, on one event loop, and that loop's life. */
+import type { ConnectionIds } from '../../connection-id.ts';
+import { Counter } from '../../swarm/counters.ts';
+import type { Tracker } from '../../tracker.ts';
+import { HttpService } from '../http-service.ts';
+import type { Listener, ListenerSetup } from '../listener.ts';
+import { UdpService } from '../udp-service.ts';
+import { EventLoop } from './event-loop.ts';
+import { openNativeHttpListener } from './http-listener.ts';
+import { HttpReplyMemory } from './http-reply-memory.ts';
+import { openLibc } from './libc.ts';
+import { openNativeUdpSocket } from './udp-socket.ts';
+
+/** What serves requests in this thread. */
+export interface ThreadServices {
+  readonly tracker: Tracker;
+  readonly ids: ConnectionIds;
+  readonly counters: Float64Array;
+}
+
+export interface NativeListeners {
+  readonly listeners: readonly Listener[];
+  /** Serves until `isDone`, which is asked about ten times a second, says so. Blocks the thread. */
+  serve(isDone: () => boolean): void;
+}
+
+/** Why native sockets are not to be had here, in one line; null when they are. */
+export function nativeObstacle(): string | null {
+  const libc = openLibc();
+  return typeof libc === 'string' ? libc : null;
+}
+
+/** Opens UDP and plain HTTP listeners. Throws `ListenError`. */
+export function openNativeListeners(
+  setups: readonly ListenerSetup[],
+  sharesPorts: boolean,
+  { tracker, ids, counters }: ThreadServices,
+): NativeListeners {
+  const libc = openLibc();
+  if (typeof libc === 'string') throw new Error(libc);
+  const loop = new EventLoop(libc);
+  const noteDrops = (dropped: number) => {
+    counters[Counter.kernel_drops] += dropped;
+  };
+  const listeners = setups.map((setup) => {
+    if (setup.kind === 'udp') {
+      const service = new UdpService(setup, tracker, ids, counters);
+      return openNativeUdpSocket(libc, loop, setup, service, sharesPorts, noteDrops);
+    }
+    const reply = new HttpReplyMemory();
+    const service = new HttpService(setup, tracker, counters, reply.body);
+    return openNativeHttpListener(libc, loop, setup, service, reply, sharesPorts);
+  });
+  return { listeners, serve: (isDone) => loop.run(isDone) };
+}

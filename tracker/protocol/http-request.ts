@@ -1,0 +1,219 @@
+/**
+ * A strict reader of HTTP/1.x request heads (RFC 9112), for GET and HEAD without a body: bytes in, positions out, nothing
+ * allocated. What could mean one thing to us and another to a proxy in front of us is refused, so that no request can be
+ * smuggled: bare line feeds, folded lines, spaces before a colon, several hosts, any body.
+ */
+import { asciiBytes } from './bencode.ts';
+
+/** What came of reading: the whole head is there, or more bytes are needed, or the connection must be refused. */
+export const HeadState = { complete: 0, incomplete: 1, bad: 2, targetTooLong: 3 } as const;
+export type HeadState = (typeof HeadState)[keyof typeof HeadState];
+
+export const HttpMethod = { get: 0, head: 1, other: 2 } as const;
+export type HttpMethod = (typeof HttpMethod)[keyof typeof HttpMethod];
+
+/** More `X-Forwarded-For` lines are refused. */
+const MAX_FORWARDED = 16;
+
+/** Where the parts of a request head are. Made once per thread and filled again by each `readRequestHead`. */
+export class RequestHead {
+  method: HttpMethod = HttpMethod.other;
+  targetStart = 0;
+  targetEnd = 0;
+  /** Whether the client expects the connection to stay open after the reply. */
+  keepsAlive = false;
+  /** Whether the client said that it wants the connection closed, which no other header takes back. */
+  saysClose = false;
+  /** Whether it is a request of HTTP/1.0, whose connections close unless both sides say otherwise. */
+  isHttp10 = false;
+  /** Behind the empty line that ends the head. */
+  end = 0;
+  /** The ranges of the `X-Forwarded-For` values, start and end in turn; `forwardedCount` of them. */
+  readonly forwarded = new Int32Array(2 * MAX_FORWARDED);
+  forwardedCount = 0;
+}
+
+const TAB = 0x09;
+const LF = 0x0a;
+const CR = 0x0d;
+const SPACE = 0x20;
+const COLON = 0x3a;
+const COMMA = 0x2c;
+const ZERO = 0x30;
+
+const GET = asciiBytes('GET ');
+const HEAD = asciiBytes('HEAD ');
+const VERSION = asciiBytes('HTTP/1.');
+const CONNECTION = asciiBytes('connection');
+const CONTENT_LENGTH = asciiBytes('content-length');
+const TRANSFER_ENCODING = asciiBytes('transfer-encoding');
+const FORWARDED_FOR = asciiBytes('x-forwarded-for');
+const HOST = asciiBytes('host');
+const EXPECT = asciiBytes('expect');
+const CLOSE = asciiBytes('close');
+const KEEP_ALIVE = asciiBytes('keep-alive');
+
+/** 1 for the bytes of a token (RFC 9110, 5.6.2). */
+const IS_TOKEN = new Uint8Array(256);
+for (const character of "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") {
+  IS_TOKEN[character.charCodeAt(0)] = 1;
+}
+
+/** Reads the head that begins at `start` of `bytes`, of which those before `end` are there. */
+export function readRequestHead(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  maxTargetBytes: number,
+  head: RequestHead,
+): HeadState {
+  let at = start;
+  // An empty line before a request is to be ignored (RFC 9112, 2.2).
+  while (at + 1 < end && bytes[at] === CR && bytes[at + 1] === LF) at += 2;
+  const lineEnd = findLineEnd(bytes, at, end);
+  if (lineEnd < 0) {
+    if (lineEnd === BAD_LINE) return HeadState.bad;
+    return end - at > maxTargetBytes + MAX_LINE_OVERHEAD ? HeadState.targetTooLong : HeadState.incomplete;
+  }
+  const line = readRequestLine(bytes, at, lineEnd, maxTargetBytes, head);
+  if (line !== HeadState.complete) return line;
+  head.forwardedCount = 0;
+  let hosts = 0;
+  at = lineEnd + 2;
+  for (;;) {
+    const headerEnd = findLineEnd(bytes, at, end);
+    if (headerEnd < 0) return headerEnd === BAD_LINE ? HeadState.bad : HeadState.incomplete;
+    if (headerEnd === at) {
+      head.end = at + 2;
+      // HTTP/1.1 demands one host; none or several are two meanings.
+      return hosts === 1 || (head.isHttp10 && hosts === 0) ? HeadState.complete : HeadState.bad;
+    }
+    let colon = at;
+    while (colon < headerEnd && IS_TOKEN[bytes[colon]] === 1) colon++;
+    if (colon === at || colon === headerEnd || bytes[colon] !== COLON) return HeadState.bad;
+    if (!readHeader(bytes, at, colon, headerEnd, head)) return HeadState.bad;
+    if (isName(bytes, at, colon, HOST)) hosts++;
+    at = headerEnd + 2;
+  }
+}
+
+const MORE = -1;
+const BAD_LINE = -2;
+/** Method, version and the spaces around the target. */
+const MAX_LINE_OVERHEAD = 16;
+
+/** Where the CR of the line's end is; `MORE` when it has not come, `BAD_LINE` for control bytes in the line. */
+function findLineEnd(bytes: Uint8Array, start: number, end: number): number {
+  for (let i = start; i < end; i++) {
+    const byte = bytes[i];
+    if (byte >= SPACE ? byte !== 0x7f : byte === TAB) continue;
+    if (byte !== CR) return BAD_LINE;
+    if (i + 1 === end) return MORE;
+    return bytes[i + 1] === LF ? i : BAD_LINE;
+  }
+  return MORE;
+}
+
+function readRequestLine(
+  bytes: Uint8Array,
+  start: number,
+  lineEnd: number,
+  maxTargetBytes: number,
+  head: RequestHead,
+): HeadState {
+  let at = start;
+  while (at < lineEnd && IS_TOKEN[bytes[at]] === 1) at++;
+  if (at === start || bytes[at] !== SPACE) return HeadState.bad;
+  head.method = startsWith(bytes, start, lineEnd, GET)
+    ? HttpMethod.get
+    : startsWith(bytes, start, lineEnd, HEAD)
+      ? HttpMethod.head
+      : HttpMethod.other;
+  head.targetStart = ++at;
+  while (at < lineEnd && bytes[at] > SPACE && bytes[at] < 0x7f) at++;
+  head.targetEnd = at;
+  if (at === head.targetStart || bytes[at] !== SPACE) return HeadState.bad;
+  if (at - head.targetStart > maxTargetBytes) return HeadState.targetTooLong;
+  const version = at + 1;
+  if (lineEnd - version !== VERSION.length + 1 || !startsWith(bytes, version, lineEnd, VERSION))
+    return HeadState.bad;
+  const minor = bytes[lineEnd - 1] - ZERO;
+  if (minor !== 0 && minor !== 1) return HeadState.bad;
+  head.isHttp10 = minor === 0;
+  head.keepsAlive = !head.isHttp10;
+  head.saysClose = false;
+  return HeadState.complete;
+}
+
+/** Takes in a header that matters. False when the request must be refused for it. */
+function readHeader(
+  bytes: Uint8Array,
+  start: number,
+  colon: number,
+  end: number,
+  head: RequestHead,
+): boolean {
+  let from = colon + 1;
+  while (from < end && isBlank(bytes[from])) from++;
+  let to = end;
+  while (to > from && isBlank(bytes[to - 1])) to--;
+  switch (colon - start) {
+    case CONNECTION.length:
+      if (isName(bytes, start, colon, CONNECTION)) readConnection(bytes, from, to, head);
+      return true;
+    case CONTENT_LENGTH.length:
+      // A body of nothing is no body.
+      return !isName(bytes, start, colon, CONTENT_LENGTH) || (to - from === 1 && bytes[from] === ZERO);
+    case TRANSFER_ENCODING.length:
+      return !isName(bytes, start, colon, TRANSFER_ENCODING);
+    case EXPECT.length:
+      return !isName(bytes, start, colon, EXPECT);
+    case FORWARDED_FOR.length:
+      return !isName(bytes, start, colon, FORWARDED_FOR) || noteForwarded(head, from, to);
+    default:
+      return true;
+  }
+}
+
+/** Reads the options of a `Connection` header. */
+function readConnection(bytes: Uint8Array, start: number, end: number, head: RequestHead): void {
+  let at = start;
+  while (at < end) {
+    while (at < end && (bytes[at] === COMMA || isBlank(bytes[at]))) at++;
+    const option = at;
+    while (at < end && bytes[at] !== COMMA && !isBlank(bytes[at])) at++;
+    if (isName(bytes, option, at, CLOSE)) {
+      head.keepsAlive = false;
+      head.saysClose = true;
+    } else if (!head.saysClose && isName(bytes, option, at, KEEP_ALIVE)) head.keepsAlive = true;
+  }
+}
+
+function noteForwarded(head: RequestHead, start: number, end: number): boolean {
+  if (head.forwardedCount === MAX_FORWARDED) return false;
+  head.forwarded[2 * head.forwardedCount] = start;
+  head.forwarded[2 * head.forwardedCount + 1] = end;
+  head.forwardedCount++;
+  return true;
+}
+
+function isBlank(byte: number): boolean {
+  return byte === SPACE || byte === TAB;
+}
+
+/** Whether the bytes are a name, whatever their case; `name` is in lower case. */
+function isName(bytes: Uint8Array, start: number, end: number, name: Uint8Array): boolean {
+  if (end - start !== name.length) return false;
+  for (let i = 0; i < name.length; i++) {
+    const byte = bytes[start + i];
+    const lower = byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte;
+    if (lower !== name[i]) return false;
+  }
+  return true;
+}
+
+function startsWith(bytes: Uint8Array, start: number, end: number, text: Uint8Array): boolean {
+  if (end - start < text.length) return false;
+  for (let i = 0; i < text.length; i++) if (bytes[start + i] !== text[i]) return false;
+  return true;
+}
