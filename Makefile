@@ -27,8 +27,8 @@ install: ## Install what package-lock.json names, Node.js included (the other co
 	@if cmp -s package-lock.json $(INSTALLED) && [ -x $(NODE) ]; then exit 0; fi; \
 	command -v $(NPM) >/dev/null || { echo 'npm is missing: install Node.js 20 or newer, which brings it' >&2; exit 1; }; \
 	echo 'installing the packages of package-lock.json' && \
-	$(NPM) ci --ignore-scripts --include=dev --no-progress && \
-	$(NPM) rebuild --ignore-scripts=false node >/dev/null && \
+	$(NPM) ci --ignore-scripts --include=dev --no-progress --loglevel=error && \
+	$(NPM) rebuild --ignore-scripts=false --loglevel=error node >/dev/null && \
 	$(NODE) --version >/dev/null && \
 	cp package-lock.json $(INSTALLED)
 

@@ -8,7 +8,7 @@ import { Access } from './access.ts';
 import { createHealthApp, type RegisteredService } from './api/health-app.ts';
 import { KeyKeeper } from './api/key-keeper.ts';
 import { createRestApp } from './api/rest-app.ts';
-import { type ApiServer, ListenError as ApiListenError, openApiServer } from './api/server.ts';
+import { openApiServer } from './api/server.ts';
 import { WhitelistKeeper } from './api/whitelist-keeper.ts';
 import { CompletedSync } from './completed-sync.ts';
 import { parseSocketAddress, type SocketAddress } from './config/address.ts';
@@ -23,7 +23,8 @@ import { driverOf } from './db/model.ts';
 import { Housekeeper } from './housekeeper.ts';
 import { listenerSetups, readConnectionKeys, readTlsPair } from './listener-setups.ts';
 import { automaticSwarmBytes } from './memory-limit.ts';
-import { formatSocketAddress, ListenError, type ListenerSetup } from './net/listener.ts';
+import { formatSocketAddress, ListenError } from './listen-error.ts';
+import type { ListenerSetup } from './net/listener.ts';
 import { maxThreads, NetworkThreads, supportedThreads } from './network-threads.ts';
 import { Policy } from './policy.ts';
 import { StartError } from './start-error.ts';
@@ -66,9 +67,7 @@ export async function startTracker(
     return await startParts(config, logger, onFailure, starting);
   } catch (error) {
     await starting.undo();
-    if (error instanceof ListenError || error instanceof ApiListenError) {
-      throw new StartError(error.message, { cause: error });
-    }
+    if (error instanceof ListenError) throw new StartError(error.message, { cause: error });
     if (error instanceof DatabaseError) {
       throw new StartError(error.message, { cause: error, isUsage: error.code === 'unopenable' });
     }
@@ -85,7 +84,7 @@ class Starting {
   }
 
   async undo(): Promise<void> {
-    for (const undo of this.#undos.splice(0).reverse()) await undo();
+    for (const undo of this.#undos.splice(0).toReversed()) await undo();
   }
 }
 
@@ -115,7 +114,12 @@ async function startParts(
     readiness: () => ({ ready: obstacles.size === 0, reasons: [...obstacles] }),
   });
   const healthBind = parseSocketAddress(config.health_check_api.bind_address);
-  const healthServer = await openNamedServer('The health check', healthBind, { app: healthApp });
+  healthApp.on('fault', (error: unknown) => logger.error({ err: error }, 'Health check'));
+  const healthServer = await openApiServer({
+    name: 'The health check',
+    app: healthApp,
+    bindAddress: healthBind,
+  });
   starting.add(() => healthServer.close(0));
   const health = { ...healthBind, port: healthServer.address.port };
 
@@ -177,10 +181,11 @@ async function startParts(
         scrapeNanos: 0,
       }),
     });
-    app.on('error', (error: unknown) => logger.error({ err: error }, 'REST API'));
+    app.on('fault', (error: unknown) => logger.error({ err: error }, 'REST API'));
+
     const pair = api.tls_config === undefined ? undefined : readTlsPair(api.tls_config);
     const tls = pair && { cert: pair.certificate, key: pair.key };
-    const server = await openNamedServer('The REST API', bind, { app, tls });
+    const server = await openApiServer({ name: 'The REST API', app, bindAddress: bind, tls });
     starting.add(() => server.close(STOP_GRACE_MILLIS));
     services.push(apiService({ ...bind, port: server.address.port }, tls !== undefined));
     announceService(logger, services[services.length - 1], {});
@@ -256,19 +261,6 @@ async function whenAvailable(logger: Logger, work: () => Promise<void>): Promise
       logger.warn('Waiting for the database, without which nobody can be let in');
       await sleep(RETRY_MILLIS);
     }
-  }
-}
-
-async function openNamedServer(
-  what: string,
-  bind: SocketAddress,
-  options: Omit<Parameters<typeof openApiServer>[0], 'bindAddress'>,
-): Promise<ApiServer> {
-  try {
-    return await openApiServer({ ...options, bindAddress: bind });
-  } catch (error) {
-    if (error instanceof ApiListenError) throw new StartError(`${what} ${error.message}`, { cause: error });
-    throw error;
   }
 }
 

@@ -11,7 +11,8 @@ import { createServer } from 'node:net';
 import { Worker } from 'node:worker_threads';
 import type { AccessMemory } from './access.ts';
 import type { SocketAddress } from './config/address.ts';
-import { ListenError, type ListenerSetup } from './net/listener.ts';
+import { ListenError } from './listen-error.ts';
+import type { ListenerSetup } from './net/listener.ts';
 import type { StoreMemory } from './swarm/store.ts';
 
 /** What all threads share. */

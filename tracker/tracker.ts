@@ -5,7 +5,7 @@
 import { type Access, KeyState } from './access.ts';
 import type { Policy } from './policy.ts';
 import { type AnnounceReply, AnnounceRequest, type ScrapeEntry } from './protocol/model.ts';
-import type { SwarmRules } from './swarm/shard.ts';
+import type { SwarmRules } from './swarm/swarm-rules.ts';
 import type { Store } from './swarm/store.ts';
 
 /** What comes of a request. */

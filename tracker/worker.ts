@@ -11,7 +11,8 @@ import { Access } from './access.ts';
 import { ConnectionIds } from './connection-id.ts';
 import { ConnectionKeys } from './connection-keys.ts';
 import { HttpService } from './net/http-service.ts';
-import { ListenError, type Listener, type ListenerSetup } from './net/listener.ts';
+import { ListenError } from './listen-error.ts';
+import type { Listener, ListenerSetup } from './net/listener.ts';
 import { openHttpServer } from './net/portable/http-server.ts';
 import { openUdpSocket } from './net/portable/udp-socket.ts';
 import { UdpService } from './net/udp-service.ts';
@@ -75,8 +76,7 @@ async function serveNative(): Promise<readonly Listener[]> {
       received !== undefined;
       received = receiveMessageOnPort(port)
     ) {
-      // The main thread posts nothing else.
-      hear((received as { message: ToWorker }).message, listeners);
+      hear(received.message as ToWorker, listeners); // the main thread posts nothing else
     }
     return graceMillis !== null;
   });

@@ -33,7 +33,7 @@ async function openHealth(
     readiness: () => ({ ready: true, reasons: [] }),
     ...health,
   });
-  const server = await openApiServer({ app, bindAddress: { host: '127.0.0.1', port: 0 } });
+  const server = await openApiServer({ name: 'The test', app, bindAddress: { host: '127.0.0.1', port: 0 } });
   context.after(() => server.close(0));
   return (path, method = 'GET') => ask(server.address.port, method, path);
 }
@@ -66,7 +66,7 @@ async function openHttpService(
   const app = new Koa().use((ctx) => {
     ctx.status = status;
   });
-  const server = await openApiServer({ app, bindAddress: { host, port: 0 }, tls });
+  const server = await openApiServer({ name: 'The test', app, bindAddress: { host, port: 0 }, tls });
   context.after(() => server.close(0));
   return server.address.port;
 }

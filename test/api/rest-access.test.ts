@@ -1,5 +1,6 @@
 /** Who may ask what, and what everybody is told: tokens, unknown paths, methods, ids, compression, limits. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import { text } from 'node:stream/consumers';
@@ -179,7 +180,7 @@ for (const [accepted, used, decode] of encodings) {
 test('answers 408 with nothing when a handler takes too long', async (context) => {
   const database = await openTestDatabase(context);
   const stuck: Database = { ...database, loadKeys: () => new Promise(() => {}) };
-  const server = await openRestServer(context, { database: stuck, handlerLimitMillis: 50 });
+  const server = await openRestServer(context, { database: stuck, handlerLimitMillis: 500 });
   const answer = await server.ask('GET', '/api/v1/keys/reload');
   assert.deepEqual([answer.status, answer.body], [408, '']);
   for (const name of ['x-request-id', 'content-type', 'cache-control'])
@@ -202,6 +203,30 @@ test('does late what it had no time to tell', async (context) => {
   assert.equal(server.access.whitelistSize, 0);
   gate.resolve();
   await waitFor('the info hash is listed', () => server.access.whitelistSize === 1);
+  assert.deepEqual(server.faults, []);
+});
+
+test('tells its owner of a fault that comes too late for the client', async (context) => {
+  const database = await openTestDatabase(context);
+  const gate = Promise.withResolvers<never>();
+  const server = await openRestServer(context, {
+    database: { ...database, loadKeys: () => gate.promise },
+    handlerLimitMillis: 50,
+  });
+  assert.equal((await server.ask('GET', '/api/v1/keys/reload')).status, 408);
+  gate.reject(new TypeError('too late'));
+  await waitFor('the fault is told', () => server.faults.length === 1);
+  assert.match(String(server.faults), /too late/);
+});
+
+test('takes no notice of a client that goes away while it sends', async (context) => {
+  const server = await openRestServer(context);
+  const socket = connect(server.port, '127.0.0.1');
+  socket.write(`POST /api/v1/keys?token=${TOKEN} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{`);
+  socket.end();
+  socket.resume();
+  await once(socket, 'close');
+  assert.equal((await server.ask('GET', '/api/v1/stats')).status, 200);
   assert.deepEqual(server.faults, []);
 });
 

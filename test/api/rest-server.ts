@@ -19,6 +19,7 @@ import { type Answer, ask, type Asking } from './asking.ts';
 export const TOKEN = 'MyAccessToken';
 
 export interface RestServer {
+  readonly api: ApiContext;
   readonly store: Store;
   readonly access: Access;
   readonly counters: CounterRows;
@@ -92,12 +93,13 @@ export async function openRestServer(
   };
   const app = createRestApp(api, options.handlerLimitMillis);
   const faults: unknown[] = [];
-  app.on('error', (error) => faults.push(error));
-  const server = await openApiServer({ app, bindAddress: { host: '127.0.0.1', port: 0 } });
+  app.on('fault', (error: unknown) => faults.push(error));
+  const server = await openApiServer({ name: 'The test', app, bindAddress: { host: '127.0.0.1', port: 0 } });
   context.after(() => server.close(0));
   const { port } = server.address;
   const withToken = (path: string): string => `${path}${path.includes('?') ? '&' : '?'}token=${TOKEN}`;
   return {
+    api,
     store,
     access,
     counters,

@@ -283,3 +283,23 @@ test('lists thousands of torrents in order, page by page and all at once', async
   assert.deepEqual(await list('limit=4294967295'), sorted);
   assert.deepEqual(server.faults, []);
 });
+
+test('shows thousands of peers', async (context) => {
+  const server = await openRestServer(context, { database: null });
+  const announcer = new Announcer(server.store);
+  const ports = Array.from({ length: 5000 }, (_, n) => n + 1);
+  for (const port of ports) {
+    const peerId = hashOf(100_000 - port);
+    const address = `0102${port.toString(16).padStart(4, '0')}`;
+    const peer = { infoHash: hashOf(1), address, port, peerId, left: 0n, event: AnnounceEvent.none };
+    announcer.announce(peer, 1, 0, RULES);
+  }
+  const { body } = await server.ask('GET', `/api/v1/torrent/${hashOf(1)}`);
+  // The shape of a peer is tested above.
+  const torrent = JSON.parse(body) as { seeders: number; peers: { peer_addr: string }[] };
+  assert.equal(torrent.seeders, 5000);
+  assert.deepEqual(
+    torrent.peers.map((peer) => Number(peer.peer_addr.split(':')[1])),
+    ports.toReversed(),
+  );
+});

@@ -7,12 +7,8 @@ import { text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import Koa from 'koa';
-import {
-  type ApiServer,
-  type ApiServerOptions,
-  ListenError,
-  openApiServer,
-} from '../../tracker/api/server.ts';
+import { type ApiServer, type ApiServerOptions, openApiServer } from '../../tracker/api/server.ts';
+import { ListenError } from '../../tracker/listen-error.ts';
 import { needs } from '../support/parts.ts';
 import { ask } from './asking.ts';
 import { selfSigned } from './certificates.ts';
@@ -26,7 +22,7 @@ function hello(): Koa {
 }
 
 async function open(context: TestContext, options: Partial<ApiServerOptions> = {}): Promise<ApiServer> {
-  const server = await openApiServer({ app: hello(), bindAddress: LOOPBACK, ...options });
+  const server = await openApiServer({ name: 'The test', app: hello(), bindAddress: LOOPBACK, ...options });
   context.after(() => server.close(0));
   return server;
 }
@@ -54,21 +50,22 @@ test('serves over IPv6', needs('ipv6'), async (context) => {
 test('names the address that is in use', async (context) => {
   const { address } = await open(context);
   await assert.rejects(
-    openApiServer({ app: hello(), bindAddress: address }),
+    openApiServer({ name: 'The test', app: hello(), bindAddress: address }),
     (error) =>
       error instanceof ListenError &&
       error.code === 'EADDRINUSE' &&
-      error.message === `can't listen on 127.0.0.1:${address.port} (TCP): the address is in use`,
+      error.message ===
+        `The test can't listen on 127.0.0.1:${address.port}: the port is in use by another program; stop that one or choose another port`,
   );
 });
 
 test('names the address that the machine does not have', async () => {
   await assert.rejects(
-    openApiServer({ app: hello(), bindAddress: { host: '203.0.113.1', port: 0 } }),
+    openApiServer({ name: 'The test', app: hello(), bindAddress: { host: '203.0.113.1', port: 0 } }),
     (error) =>
       error instanceof ListenError &&
       error.code === 'EADDRNOTAVAIL' &&
-      error.message === "can't listen on 203.0.113.1:0 (TCP): this machine does not have that address",
+      error.message === "The test can't listen on 203.0.113.1:0: this machine does not have that address",
   );
 });
 
@@ -82,7 +79,7 @@ test('shows a new certificate without a restart', async (context) => {
 const isBadCertificate = (error: unknown): boolean =>
   error instanceof ListenError &&
   error.code === 'bad-certificate' &&
-  /^the certificate or key of \S+ can't be used: [^\n]+$/.test(error.message);
+  /^The test can't use its certificate or key: [^\n]+$/.test(error.message);
 
 test('keeps its certificate when the new one is of no use', async (context) => {
   const server = await open(context, { tls: selfSigned('kept') });
@@ -98,7 +95,10 @@ test('keeps its certificate when the new one is of no use', async (context) => {
 
 test('does not open with a certificate of no use', async () => {
   const tls = { cert: 'none', key: 'none' };
-  await assert.rejects(openApiServer({ app: hello(), bindAddress: LOOPBACK, tls }), isBadCertificate);
+  await assert.rejects(
+    openApiServer({ name: 'The test', app: hello(), bindAddress: LOOPBACK, tls }),
+    isBadCertificate,
+  );
 });
 
 test(
@@ -127,7 +127,7 @@ test('lets a request end before it closes', async () => {
     await gate.promise;
     ctx.body = 'done';
   });
-  const server = await openApiServer({ app, bindAddress: LOOPBACK });
+  const server = await openApiServer({ name: 'The test', app, bindAddress: LOOPBACK });
   const answer = ask(server.address.port, 'GET', '/');
   await entered.promise;
   const closed = server.close(60_000);
@@ -143,7 +143,7 @@ test('cuts off what does not end', async () => {
     entered.resolve();
     return new Promise<void>(() => {});
   });
-  const server = await openApiServer({ app, bindAddress: LOOPBACK });
+  const server = await openApiServer({ name: 'The test', app, bindAddress: LOOPBACK });
   const answer = assert.rejects(ask(server.address.port, 'GET', '/'));
   await entered.promise;
   await server.close(10);
@@ -151,7 +151,7 @@ test('cuts off what does not end', async () => {
 });
 
 test('does not wait for connections that are kept alive', async () => {
-  const server = await openApiServer({ app: hello(), bindAddress: LOOPBACK });
+  const server = await openApiServer({ name: 'The test', app: hello(), bindAddress: LOOPBACK });
   const agent = new Agent({ keepAlive: true });
   const sent = request({ host: '127.0.0.1', port: server.address.port, agent }).end();
   // The event carries the response.

@@ -11,6 +11,7 @@ const CORE = [
   'tracker/access.ts',
   'tracker/connection-id.ts',
   'tracker/connection-keys.ts',
+  'tracker/listen-error.ts',
   'tracker/policy.ts',
   'tracker/shared-table.ts',
   'tracker/sip-hash.ts',
@@ -33,7 +34,13 @@ const ROOMS: Record<string, readonly string[]> = {
   'tracker/telemetry/': ['tracker/swarm/counters.ts'],
   'tracker/probe/': ['tracker/protocol/'],
   'tracker/api/': ['tracker/protocol/', 'tracker/swarm/', 'tracker/db/', 'tracker/telemetry/', ...CORE],
-  'tracker/cli/': ['tracker/config/', 'tracker/probe/', 'tracker/main.ts', 'tracker/start-error.ts'],
+  'tracker/cli/': [
+    'tracker/config/',
+    'tracker/probe/',
+    'tracker/telemetry/',
+    'tracker/main.ts',
+    'tracker/start-error.ts',
+  ],
   // What is left at the top composes the rooms (main.ts, worker.ts and their parts).
   'tracker/': ['tracker/'],
 

@@ -32,8 +32,9 @@ const MAX_LINES = 450;
 const LONG_FILES: Record<string, string> = {};
 /** Names that say nothing about what is inside. */
 const EMPTY_NAMES = /^(utils?|helpers?|common|manager|base|misc|shared|index)$/;
-/** Put together here, so that this file keeps its own rule. */
-const POSTPONED = new RegExp(`\\b(${['TO' + 'DO', 'FIX' + 'ME', 'X' + 'XX', 'HA' + 'CK'].join('|')})\\b`);
+/** Written with a dash here, so that this file keeps its own rule. */
+const POSTPONING_WORDS = ['TO-DO', 'FIX-ME', 'X-XX', 'HA-CK'].map((word) => word.replace('-', ''));
+const POSTPONED = new RegExp(`\\b(${POSTPONING_WORDS.join('|')})\\b`);
 
 const RULES: readonly Rule[] = [
   {
@@ -72,7 +73,7 @@ const RULES: readonly Rule[] = [
       const line = text.split('\n').findIndex((each) => POSTPONED.test(each));
       return line < 0 ? undefined : `postpones something in line ${line + 1}`;
     },
-    broken: { path: 'tracker/a.ts', text: `// ${'TO' + 'DO'}: the rest` },
+    broken: { path: 'tracker/a.ts', text: `// ${POSTPONING_WORDS[0]}: the rest` },
     kept: { path: 'tracker/a.ts', text: '// Methods are told by their names.' },
   },
   {
@@ -82,7 +83,7 @@ const RULES: readonly Rule[] = [
       const found = /\b(test|it|describe|suite)\.(only|skip|todo)\(|\b(only|skip|todo): true\b/.exec(text);
       return found ? `says ${found[0]}` : undefined;
     },
-    broken: { path: 'test/a.test.ts', text: `test.${'only'}('works', () => {});` },
+    broken: { path: 'test/a.test.ts', text: ['test', `only('works', () => {});`].join('.') },
     kept: { path: 'test/a.test.ts', text: `test('works', needs('netns'), () => {});` },
   },
   {

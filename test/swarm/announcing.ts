@@ -1,6 +1,6 @@
 /** Announces as tests write them, and replies as tests read them. */
 import { AnnounceReply, AnnounceRequest, PeerAddress } from '../../tracker/protocol/model.ts';
-import type { SwarmRules } from '../../tracker/swarm/shard.ts';
+import type { SwarmRules } from '../../tracker/swarm/swarm-rules.ts';
 import type { Store } from '../../tracker/swarm/store.ts';
 import type { ModelAnnounce } from './model.ts';
 

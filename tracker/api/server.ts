@@ -5,6 +5,7 @@
 import { createServer as createHttpServer, type RequestListener, type ServerOptions } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { ListenError } from '../listen-error.ts';
 
 /** A client has so long to send the head of a request (and to finish a TLS handshake). */
 const HEAD_LIMIT_MILLIS = 5000;
@@ -22,6 +23,8 @@ export interface TlsPair {
 }
 
 export interface ApiServerOptions {
+  /** What the server is to its users, as an error names it: `The REST API`. */
+  readonly name: string;
   /** Usually a Koa application. */
   readonly app: { callback(): RequestListener };
   /** `host` is an IP address without brackets; port 0 lets the kernel choose. */
@@ -40,30 +43,9 @@ export interface ApiServer {
   close(graceMillis: number): Promise<void>;
 }
 
-/** The address can't be listened on, or the certificate not be used. Its message is one line. */
-export class ListenError extends Error {
-  override readonly name = 'ListenError';
-  /** The system's code, such as `EADDRINUSE`, or `bad-certificate`. */
-  readonly code: string;
-
-  constructor(code: string, message: string, cause: unknown) {
-    super(message, { cause });
-    this.code = code;
-  }
-}
-
-/** What the usual codes mean to the one who wrote the address. */
-const LISTEN_FAULTS: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'the address is in use',
-  EACCES: 'no permission for that port',
-  EADDRNOTAVAIL: 'this machine does not have that address',
-  EAFNOSUPPORT: 'this machine does not speak that kind of address',
-};
-
 /** Opens a server. Rejects with `ListenError`. */
-export async function openApiServer({ app, bindAddress, tls }: ApiServerOptions): Promise<ApiServer> {
+export async function openApiServer({ name, app, bindAddress, tls }: ApiServerOptions): Promise<ApiServer> {
   const { host, port } = bindAddress;
-  const place = `${host.includes(':') ? `[${host}]` : host}:${port}`;
   const options: ServerOptions = {
     headersTimeout: HEAD_LIMIT_MILLIS,
     requestTimeout: REQUEST_LIMIT_MILLIS,
@@ -73,7 +55,7 @@ export async function openApiServer({ app, bindAddress, tls }: ApiServerOptions)
   const secure =
     tls === undefined
       ? undefined
-      : withCertificate(place, () =>
+      : withCertificate(name, () =>
           createHttpsServer({ ...options, ...tls, handshakeTimeout: HEAD_LIMIT_MILLIS }, app.callback()),
         );
   const server = secure ?? createHttpServer(options, app.callback());
@@ -84,8 +66,7 @@ export async function openApiServer({ app, bindAddress, tls }: ApiServerOptions)
   try {
     await listening.promise;
   } catch (error) {
-    const { code, text } = readFault(error);
-    throw new ListenError(code, `can't listen on ${place} (TCP): ${LISTEN_FAULTS[code] ?? text}`, error);
+    throw ListenError.from(name, bindAddress, error);
   }
   server.off('error', listening.reject);
   // A TCP server that listens has an address of this form.
@@ -94,7 +75,7 @@ export async function openApiServer({ app, bindAddress, tls }: ApiServerOptions)
   return {
     address: { host, port: bound.port },
     updateTls(pair) {
-      withCertificate(place, () => secure?.setSecureContext(pair));
+      withCertificate(name, () => secure?.setSecureContext(pair));
     },
     async close(graceMillis) {
       const closed = Promise.withResolvers<void>();
@@ -107,21 +88,13 @@ export async function openApiServer({ app, bindAddress, tls }: ApiServerOptions)
 }
 
 /** Does what needs a certificate; the errors of OpenSSL become `ListenError`. */
-function withCertificate<Result>(place: string, work: () => Result): Result {
+function withCertificate<Result>(name: string, work: () => Result): Result {
   try {
     return work();
   } catch (error) {
-    const { text } = readFault(error);
-    throw new ListenError(
-      'bad-certificate',
-      `the certificate or key of ${place} can't be used: ${text}`,
-      error,
-    );
+    const text = error instanceof Error ? error.message.replace(/\s+/g, ' ') : String(error);
+    throw new ListenError(`${name} can't use its certificate or key: ${text}`, 'bad-certificate', {
+      cause: error,
+    });
   }
-}
-
-function readFault(error: unknown): { code: string; text: string } {
-  if (!(error instanceof Error)) return { code: 'unknown', text: String(error) };
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : 'unknown';
-  return { code, text: error.message.replace(/\s+/g, ' ') };
 }

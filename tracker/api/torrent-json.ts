@@ -5,7 +5,7 @@
 import { Readable } from 'node:stream';
 import { AnnounceEvent } from '../protocol/model.ts';
 import { writeIpv4Text, writeIpv6Text } from '../protocol/ip-text.ts';
-import type { StoredPeer, TorrentSummary } from '../swarm/shard.ts';
+import type { StoredPeer, TorrentSummary } from '../swarm/torrent-view.ts';
 import { clientName } from './client-name.ts';
 import { unhurried } from './torrent-list.ts';
 

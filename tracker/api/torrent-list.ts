@@ -5,7 +5,7 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import { AnnounceRequest, HASH_WORDS, ScrapeEntry } from '../protocol/model.ts';
-import type { TorrentSummary } from '../swarm/shard.ts';
+import type { TorrentSummary } from '../swarm/torrent-view.ts';
 import type { Store } from '../swarm/store.ts';
 
 /** Leading hex digits by which torrents are counted. */

@@ -32,7 +32,7 @@ export class ProxiedAddress {
       return true;
     }
     let found = false;
-    for (const entry of forwardedFor.split(',').reverse()) {
+    for (const entry of forwardedFor.split(',').toReversed()) {
       const text = entry.trim();
       const bytes = Buffer.from(text, 'latin1');
       if (!readIpText(bytes, 0, bytes.length, address)) continue;

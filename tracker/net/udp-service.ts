@@ -47,8 +47,8 @@ import { parseExternalAddress, publicAddress } from './external-address.ts';
 import type { UdpListenerSetup, UdpLiveSettings } from './listener.ts';
 import { verdictText } from './verdict-text.ts';
 
-/** Bytes of a datagram that are read; what is longer is cut, and no request of the protocol is. */
-export const RECEIVE_BYTES = 2048;
+/** Bytes of a datagram that are read: as many as the longest scrape has that is answered. What is longer is cut. */
+export const RECEIVE_BYTES = REQUEST_HEAD_BYTES + MAX_SCRAPE_HASHES * HASH_BYTES;
 /** The largest reply: what crosses an Ethernet in one IPv4 packet. */
 export const REPLY_BYTES = 1472;
 /** The same over IPv6, whose header is larger. */

@@ -2,29 +2,18 @@
  * The peers of one swarm and one address family. The caller holds the segment's lock.
  *
  * Peers live in pages. A peer's page is chosen by the keyed hash of its IP address (linear hashing over pages), so that
- * finding a peer reads one page, whatever the size of the swarm. In a page the compact endpoints (BEP 23, BEP 7) stand
- * together, as an announce reply wants them; what only an update or the REST API reads follows behind.
+ * finding a peer reads one page, whatever the size of the swarm.
  *
  *   set        0 page, or directory when there are several   1 pages   2 peers          (three words of a torrent)
- *   directory  0 capacity   1.. pages
- *   page       0 count | capacity << 16   1.. endpoints (6 or 18 bytes each)   then per peer 12 words:
- *                0 peer id (5)   5 uploaded (2)   7 downloaded (2)   9 left (2)   11 seconds << 2 | event
+ *   directory  0 capacity   1.. pages; `peer-page.ts` has their layout
  *
  * Work in one call is bounded by the pages touched: two when a peer comes, nine when one goes, and the directory when it
  * must grow (4 bytes a page).
  */
 import { type AddressFamily, AnnounceRequest, HASH_WORDS } from '../protocol/model.ts';
-import { halfSipHash } from './half-sip-hash.ts';
 import { bucketOf, bucketToSplit } from './linear-hashing.ts';
+import { PeerPages } from './peer-page.ts';
 import type { Segment } from './segment.ts';
-
-/** Words of a peer behind the endpoints, and what they are. */
-export const DETAIL_WORDS = 12;
-export const DETAIL_PEER_ID = 0;
-export const DETAIL_UPLOADED = 5;
-export const DETAIL_DOWNLOADED = 7;
-export const DETAIL_LEFT = 9;
-export const DETAIL_STAMP = 11;
 
 const SET_ROOT = 0;
 const SET_PAGES = 1;
@@ -62,24 +51,16 @@ export class PeerPlace {
 
 /** Reads and changes peer sets of one segment and one family. Holds no state of its own. */
 export class PeerSets {
-  readonly family: AddressFamily;
   readonly #segment: Segment;
+  readonly #pages: PeerPages;
   readonly #words: Int32Array;
   readonly #halves: Uint16Array;
-  readonly #endpointHalves: number;
-  readonly #addressWords: number;
-  readonly #keyLow: number;
-  readonly #keyHigh: number;
 
   constructor(segment: Segment, family: AddressFamily, keyLow: number, keyHigh: number) {
-    this.family = family;
     this.#segment = segment;
+    this.#pages = new PeerPages(segment, family, keyLow, keyHigh);
     this.#words = segment.words;
     this.#halves = segment.halves;
-    this.#endpointHalves = family === 4 ? 3 : 9;
-    this.#addressWords = family === 4 ? 1 : 4;
-    this.#keyLow = keyLow;
-    this.#keyHigh = keyHigh;
   }
 
   /**
@@ -92,13 +73,13 @@ export class PeerSets {
     const pages = words[set + SET_PAGES];
     place.clear();
     if (pages === 0) return;
-    if (pages > 1) place.addressHash = this.#hashOfRequest(request);
+    if (pages > 1) place.addressHash = this.#pages.hashRequest(request);
     const page = words[this.#pageLink(set, pages, place.addressHash)];
     place.page = page;
-    const count = words[page] & 0xffff;
+    const count = this.#pages.count(page);
     const wanted = request.halves;
     const first = AnnounceRequest.ENDPOINT_HALF;
-    const step = this.#endpointHalves;
+    const step = this.#pages.endpointHalves;
     const portHalf = step - 1;
     const w0 = wanted[first];
     const w1 = wanted[first + 1];
@@ -115,14 +96,9 @@ export class PeerSets {
         return;
       }
       sameAddress++;
-      const detail = this.#detail(page, slot);
-      if (samePeerId < 0 && this.#samePeerId(detail, request)) samePeerId = slot;
-      if (
-        stalest < 0 ||
-        words[detail + DETAIL_STAMP] >>> 2 < words[this.#detail(page, stalest) + DETAIL_STAMP] >>> 2
-      ) {
+      if (samePeerId < 0 && this.#pages.hasPeerId(page, slot, request)) samePeerId = slot;
+      if (stalest < 0 || this.#pages.secondsAt(page, slot) < this.#pages.secondsAt(page, stalest))
         stalest = slot;
-      }
     }
     if (samePeerId >= 0) {
       place.slot = samePeerId;
@@ -132,42 +108,33 @@ export class PeerSets {
 
   /** The index of the peer's details. */
   detailAt(place: PeerPlace): number {
-    return this.#detail(place.page, place.slot);
+    return this.#pages.detailAt(place.page, place.slot);
   }
 
   /** Writes the announcer over the peer at `place`. */
   write(place: PeerPlace, request: AnnounceRequest, stamp: number): void {
-    const { page, slot } = place;
-    const halves = this.#halves;
-    const step = this.#endpointHalves;
-    const at = (page + 1) * 2 + slot * step;
-    for (let i = 0; i < step; i++) halves[at + i] = request.halves[AnnounceRequest.ENDPOINT_HALF + i];
-    const words = this.#words;
-    const detail = this.#detail(page, slot);
-    for (let i = 0; i < DETAIL_STAMP; i++)
-      words[detail + i] = request.words[AnnounceRequest.PEER_ID_WORD + i];
-    words[detail + DETAIL_STAMP] = stamp;
+    this.#pages.write(place.page, place.slot, request, stamp);
   }
 
   /** Adds the announcer, which `find` did not find. Returns false when memory is full. */
   add(set: number, request: AnnounceRequest, stamp: number, place: PeerPlace): boolean {
     const words = this.#words;
     if (words[set + SET_PAGES] === 0) {
-      const page = this.#newPage(1);
+      const page = this.#pages.create(1);
       if (page === 0) return false;
       words[set + SET_ROOT] = page;
       words[set + SET_PAGES] = 1;
       place.page = page;
     }
-    let count = words[place.page] & 0xffff;
-    if (count === words[place.page] >>> 16) {
-      const page = count < MAX_PAGE_PEERS ? this.#resizePage(place.page, grown(count)) : 0;
+    let count = this.#pages.count(place.page);
+    if (count === this.#pages.capacity(place.page)) {
+      const page = count < MAX_PAGE_PEERS ? this.#pages.resize(place.page, grown(count)) : 0;
       if (page === 0) return false;
       words[this.#pageLink(set, words[set + SET_PAGES], place.addressHash)] = page;
       place.page = page;
     }
     place.slot = count++;
-    words[place.page] = (words[place.page] & ~0xffff) | count;
+    this.#pages.setCount(place.page, count);
     this.write(place, request, stamp);
     words[set + SET_PEERS]++;
     if (words[set + SET_PEERS] > words[set + SET_PAGES] * SPLIT_PEERS) this.#split(set);
@@ -183,13 +150,12 @@ export class PeerSets {
 
   /** The peer of the announcer's page that was silent longest, as a place; slot -1 when there is no page. */
   findStalest(place: PeerPlace): void {
-    const words = this.#words;
     place.slot = -1;
     if (place.page === 0) return;
-    const count = words[place.page] & 0xffff;
+    const count = this.#pages.count(place.page);
     let oldest = 0xffffffff;
     for (let slot = 0; slot < count; slot++) {
-      const seconds = words[this.#detail(place.page, slot) + DETAIL_STAMP] >>> 2;
+      const seconds = this.#pages.secondsAt(place.page, slot);
       if (seconds >= oldest) continue;
       oldest = seconds;
       place.slot = slot;
@@ -217,7 +183,7 @@ export class PeerSets {
     if (total <= 0) return 0;
     const firstIndex = pages === 1 ? 0 : random % pages;
     const firstPage = this.#pageAt(set, pages, firstIndex);
-    const firstCount = words[firstPage] & 0xffff;
+    const firstCount = this.#pages.count(firstPage);
     const firstSlot = firstCount === 0 ? 0 : (random >>> 8) % firstCount;
     let copied = 0;
     let index = firstIndex;
@@ -228,14 +194,14 @@ export class PeerSets {
     for (let visit = 0; visit <= pages && copied < total; visit++) {
       for (let slot = from; slot < to && copied < total; slot++) {
         if (page === self.page && slot === self.slot) continue;
-        this.#copyEndpoint(page, slot, target, targetHalf + copied * this.#endpointHalves);
-        if (ids !== null) this.#copyPeerId(page, slot, ids, idsWord + copied * HASH_WORDS);
+        this.#pages.copyEndpoint(page, slot, target, targetHalf + copied * this.#pages.endpointHalves);
+        if (ids !== null) this.#pages.copyPeerId(page, slot, ids, idsWord + copied * HASH_WORDS);
         copied++;
       }
       index = index + 1 === pages ? 0 : index + 1;
       page = this.#pageAt(set, pages, index);
       from = 0;
-      to = index === firstIndex ? firstSlot : words[page] & 0xffff;
+      to = index === firstIndex ? firstSlot : this.#pages.count(page);
     }
     return copied;
   }
@@ -248,9 +214,9 @@ export class PeerSets {
   /** Calls `visit` with the halves index of the endpoint and the word index of the details of each peer of a page. */
   visitPage(set: number, index: number, visit: (endpointHalf: number, detail: number) => void): void {
     const page = this.#pageAt(set, this.#words[set + SET_PAGES], index);
-    const count = this.#words[page] & 0xffff;
+    const count = this.#pages.count(page);
     for (let slot = 0; slot < count; slot++) {
-      visit((page + 1) * 2 + slot * this.#endpointHalves, this.#detail(page, slot));
+      visit(this.#pages.endpointAt(page, slot), this.#pages.detailAt(page, slot));
     }
   }
 
@@ -261,14 +227,13 @@ export class PeerSets {
   expirePage(set: number, index: number, cutoffSeconds: number, removed: (detail: number) => void): void {
     const words = this.#words;
     const page = this.#pageAt(set, words[set + SET_PAGES], index);
-    const before = words[page] & 0xffff;
+    const before = this.#pages.count(page);
     for (let slot = before - 1; slot >= 0; slot--) {
-      const detail = this.#detail(page, slot);
-      if (words[detail + DETAIL_STAMP] >>> 2 > cutoffSeconds) continue;
-      removed(detail);
+      if (this.#pages.secondsAt(page, slot) > cutoffSeconds) continue;
+      removed(this.#pages.detailAt(page, slot));
       this.#removeSlot(set, page, slot);
     }
-    if ((words[page] & 0xffff) === before) return;
+    if (this.#pages.count(page) === before) return;
     const pages = words[set + SET_PAGES];
     this.#tidy(set, pages === 1 ? set + SET_ROOT : words[set + SET_ROOT] + 1 + index);
   }
@@ -276,9 +241,9 @@ export class PeerSets {
   /** Moves the last peer of the page to `slot` and forgets the last. */
   #removeSlot(set: number, page: number, slot: number): void {
     const words = this.#words;
-    const last = (words[page] & 0xffff) - 1;
-    if (slot !== last) this.#copyPeer(page, last, page, slot);
-    words[page] = (words[page] & ~0xffff) | last;
+    const last = this.#pages.count(page) - 1;
+    if (slot !== last) this.#pages.copyPeer(page, last, page, slot);
+    this.#pages.setCount(page, last);
     words[set + SET_PEERS]--;
   }
 
@@ -313,33 +278,11 @@ export class PeerSets {
   #shrink(link: number): void {
     const words = this.#words;
     const page = words[link];
-    const count = words[page] & 0xffff;
-    const capacity = words[page] >>> 16;
+    const count = this.#pages.count(page);
+    const capacity = this.#pages.capacity(page);
     if (capacity < 4 || count * 2 >= capacity) return;
-    const smaller = this.#resizePage(page, grown(count));
+    const smaller = this.#pages.resize(page, grown(count));
     if (smaller !== 0) words[link] = smaller;
-  }
-
-  /** Moves a page to a block for `capacity` peers. Returns the new page, 0 when memory is full. */
-  #resizePage(page: number, capacity: number): number {
-    const target = this.#newPage(capacity);
-    if (target === 0) return 0;
-    const words = this.#words;
-    const count = words[page] & 0xffff;
-    const halves = count * this.#endpointHalves;
-    this.#halves.copyWithin((target + 1) * 2, (page + 1) * 2, (page + 1) * 2 + halves);
-    const details = this.#detail(page, 0);
-    words.copyWithin(this.#detail(target, 0), details, details + count * DETAIL_WORDS);
-    words[target] |= count;
-    this.#segment.heap.free(page);
-    return target;
-  }
-
-  #newPage(capacity: number): number {
-    const endpoints = (capacity * this.#endpointHalves + 1) >> 1;
-    const page = this.#segment.heap.allocate(1 + endpoints + capacity * DETAIL_WORDS);
-    if (page !== 0) this.#words[page] = capacity << 16;
-    return page;
   }
 
   /** Adds a page and moves to it what belongs there from the page that linear hashing splits. */
@@ -350,12 +293,12 @@ export class PeerSets {
     if (directory === 0) return;
     const link = directory + 1 + bucketToSplit(pages);
     const source = words[link];
-    const count = words[source] & 0xffff;
+    const count = this.#pages.count(source);
     let moving = 0;
     for (let slot = 0; slot < count; slot++) {
-      if (bucketOf(this.#hashOfSlot(source, slot), pages + 1) === pages) moving++;
+      if (bucketOf(this.#pages.hashSlot(source, slot), pages + 1) === pages) moving++;
     }
-    const target = this.#newPage(grown(moving));
+    const target = this.#pages.create(grown(moving));
     if (target === 0) {
       if (pages === 1) this.#dropDirectory(set);
       return;
@@ -365,15 +308,15 @@ export class PeerSets {
     let kept = 0;
     let moved = 0;
     for (let slot = 0; slot < count; slot++) {
-      if (bucketOf(this.#hashOfSlot(source, slot), pages + 1) === pages) {
-        this.#copyPeer(source, slot, target, moved++);
+      if (bucketOf(this.#pages.hashSlot(source, slot), pages + 1) === pages) {
+        this.#pages.copyPeer(source, slot, target, moved++);
       } else {
-        if (slot !== kept) this.#copyPeer(source, slot, source, kept);
+        if (slot !== kept) this.#pages.copyPeer(source, slot, source, kept);
         kept++;
       }
     }
-    words[target] |= moved;
-    words[source] = (words[source] & ~0xffff) | kept;
+    this.#pages.setCount(target, moved);
+    this.#pages.setCount(source, kept);
     this.#shrink(link);
   }
 
@@ -385,17 +328,17 @@ export class PeerSets {
     const link = directory + 1 + bucketToSplit(pages);
     const source = words[directory + 1 + pages];
     let target = words[link];
-    const moving = words[source] & 0xffff;
-    const count = words[target] & 0xffff;
-    if (words[target] >>> 16 < count + moving) {
-      target = this.#resizePage(target, grown(count + moving));
+    const moving = this.#pages.count(source);
+    const count = this.#pages.count(target);
+    if (this.#pages.capacity(target) < count + moving) {
+      target = this.#pages.resize(target, grown(count + moving));
       if (target === 0) return;
       words[link] = target;
     }
-    for (let slot = 0; slot < moving; slot++) this.#copyPeer(source, slot, target, count + slot);
-    words[target] += moving;
+    for (let slot = 0; slot < moving; slot++) this.#pages.copyPeer(source, slot, target, count + slot);
+    this.#pages.setCount(target, count + moving);
     words[set + SET_PAGES] = pages;
-    this.#segment.heap.free(source);
+    this.#pages.free(source);
     if (pages === 1) this.#dropDirectory(set);
   }
 
@@ -434,63 +377,7 @@ export class PeerSets {
   #pageLink(set: number, pages: number, hash: number): number {
     return pages === 1 ? set + SET_ROOT : this.#words[set + SET_ROOT] + 1 + bucketOf(hash, pages);
   }
-
-  #hashOfRequest(request: AnnounceRequest): number {
-    return halfSipHash(
-      request.words,
-      AnnounceRequest.ENDPOINT_WORD,
-      this.#addressWords,
-      this.#keyLow,
-      this.#keyHigh,
-    );
-  }
-
-  /** The keyed hash of a stored peer's address. Endpoints are aligned to halves only, so the address is copied first. */
-  #hashOfSlot(page: number, slot: number): number {
-    const at = (page + 1) * 2 + slot * this.#endpointHalves;
-    const halves = this.#halves;
-    for (let i = 0; i < this.#addressWords; i++) {
-      addressScratch[i] = halves[at + 2 * i] | (halves[at + 2 * i + 1] << 16);
-    }
-    return halfSipHash(addressScratch, 0, this.#addressWords, this.#keyLow, this.#keyHigh);
-  }
-
-  #detail(page: number, slot: number): number {
-    const capacity = this.#words[page] >>> 16;
-    return page + 1 + ((capacity * this.#endpointHalves + 1) >> 1) + slot * DETAIL_WORDS;
-  }
-
-  #samePeerId(detail: number, request: AnnounceRequest): boolean {
-    const words = this.#words;
-    for (let i = 0; i < HASH_WORDS; i++) {
-      if (words[detail + DETAIL_PEER_ID + i] !== request.words[AnnounceRequest.PEER_ID_WORD + i])
-        return false;
-    }
-    return true;
-  }
-
-  #copyEndpoint(page: number, slot: number, target: Uint16Array, targetHalf: number): void {
-    const halves = this.#halves;
-    const step = this.#endpointHalves;
-    const at = (page + 1) * 2 + slot * step;
-    for (let i = 0; i < step; i++) target[targetHalf + i] = halves[at + i];
-  }
-
-  #copyPeerId(page: number, slot: number, ids: Int32Array, idsWord: number): void {
-    const detail = this.#detail(page, slot);
-    for (let i = 0; i < HASH_WORDS; i++) ids[idsWord + i] = this.#words[detail + DETAIL_PEER_ID + i];
-  }
-
-  #copyPeer(page: number, slot: number, targetPage: number, targetSlot: number): void {
-    this.#copyEndpoint(page, slot, this.#halves, (targetPage + 1) * 2 + targetSlot * this.#endpointHalves);
-    const from = this.#detail(page, slot);
-    const to = this.#detail(targetPage, targetSlot);
-    for (let i = 0; i < DETAIL_WORDS; i++) this.#words[to + i] = this.#words[from + i];
-  }
 }
-
-/** One address, to be hashed; a thread never hashes two at a time. */
-const addressScratch = new Int32Array(4);
 
 /** The capacity for `count` peers and one more, a quarter larger at most. */
 function grown(count: number): number {

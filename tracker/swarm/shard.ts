@@ -4,23 +4,15 @@
  */
 import {
   AnnounceEvent,
-  AnnounceReply,
+  type AnnounceReply,
   AnnounceRequest,
   HASH_WORDS,
   type ScrapeEntry,
   SwarmChange,
 } from '../protocol/model.ts';
 import { lock, unlock } from './lock.ts';
-import {
-  DETAIL_DOWNLOADED,
-  DETAIL_LEFT,
-  DETAIL_PEER_ID,
-  DETAIL_STAMP,
-  DETAIL_UPLOADED,
-  PeerPlace,
-  PeerSets,
-  SET_PEERS,
-} from './peer-set.ts';
+import { DETAIL_STAMP, isSeeder, leftIsNone } from './peer-page.ts';
+import { PeerPlace, PeerSets, SET_PEERS } from './peer-set.ts';
 import {
   BUCKETS_WORD,
   CHANGES_WORD,
@@ -34,6 +26,7 @@ import {
   type Segment,
   UNSTORED_WORD,
 } from './segment.ts';
+import type { SwarmRules } from './swarm-rules.ts';
 import {
   addTorrent,
   evictPeerlessTorrents,
@@ -52,49 +45,15 @@ import {
   TORRENT_SEEDERS,
   TORRENT_WANTS_BASE,
 } from './torrent-table.ts';
-
-/** What the owner of the store decides about keeping and counting. */
-export interface SwarmRules {
-  /** Completed counters are kept in the database: note what it must be told and asked. */
-  persistCompleted: boolean;
-  /** Torrents go with their last peer (those with a persistent counter above zero stay). */
-  removePeerless: boolean;
-  /** When memory is full, a peer that was silent for longer may be given up for a new one. */
-  staleAfterSeconds: number;
-}
-
-/** A torrent as the REST API lists it. */
-export interface TorrentSummary {
-  /** 40 lowercase hex digits. */
-  readonly infoHash: string;
-  readonly seeders: number;
-  readonly leechers: number;
-  readonly completed: number;
-}
-
-/** A peer as the REST API shows it. */
-export interface StoredPeer {
-  /** 20 raw bytes. */
-  readonly peerId: Uint8Array;
-  /** 4 or 16 raw bytes. */
-  readonly address: Uint8Array;
-  readonly port: number;
-  /** On the clock of the store. */
-  readonly updatedSeconds: number;
-  readonly uploaded: bigint;
-  readonly downloaded: bigint;
-  readonly left: bigint;
-  readonly event: AnnounceEvent;
-}
-
-/** What the database should do for a torrent. */
-export interface TorrentNews {
-  readonly infoHash: string;
-  /** The counter of earlier times is asked for: answer with `Store.addCompleted`. */
-  readonly wantsBase: boolean;
-  /** Downloads completed since the last time. */
-  readonly completions: number;
-}
+import {
+  peersOf,
+  readNews,
+  readPeer,
+  readSummary,
+  type StoredPeer,
+  type TorrentNews,
+  type TorrentSummary,
+} from './torrent-view.ts';
 
 /** The most peers that one lock is held for while peers expire or torrents are listed. */
 const SLICE_PEERS = 512;
@@ -213,12 +172,7 @@ export class Shard {
     while (bucket < buckets && into.length < enough) {
       let torrent = words[this.segment.bucketsWord + bucket++];
       while (torrent !== 0) {
-        into.push({
-          infoHash: infoHashOf(words, torrent),
-          seeders: words[torrent + TORRENT_SEEDERS],
-          leechers: peersOf(words, torrent) - words[torrent + TORRENT_SEEDERS],
-          completed: words[torrent + TORRENT_COMPLETED] >>> 0,
-        });
+        into.push(readSummary(words, torrent));
         torrent = words[torrent + TORRENT_NEXT];
       }
     }
@@ -290,11 +244,7 @@ export class Shard {
     lock(words, LOCK_WORD);
     for (let i = 0; i < max && words[CHANGES_WORD] !== 0; i++) {
       const torrent = words[CHANGES_WORD];
-      news.push({
-        infoHash: infoHashOf(words, torrent),
-        wantsBase: (words[torrent + TORRENT_FLAGS] & TORRENT_WANTS_BASE) !== 0,
-        completions: words[torrent + TORRENT_COMPLETIONS],
-      });
+      news.push(readNews(words, torrent));
       words[CHANGES_WORD] = words[torrent + TORRENT_CHANGES_NEXT];
       words[torrent + TORRENT_FLAGS] &= ~(TORRENT_IN_CHANGES | TORRENT_WANTS_BASE);
       words[torrent + TORRENT_COMPLETIONS] = 0;
@@ -493,43 +443,4 @@ function answerWithoutSwarm(request: AnnounceRequest, reply: AnnounceReply): voi
   reply.completed = 0;
   reply.seeders = leftIsNone(request.words, AnnounceRequest.LEFT_WORD) ? 1 : 0;
   reply.leechers = 1 - reply.seeders;
-}
-
-function peersOf(words: Int32Array, torrent: number): number {
-  return words[torrent + TORRENT_IPV4_PEERS + SET_PEERS] + words[torrent + TORRENT_IPV6_PEERS + SET_PEERS];
-}
-
-/** A peer is a seeder when nothing is left; a negative number, which BEP 15 allows, counts as nothing. */
-function leftIsNone(words: Int32Array, left: number): boolean {
-  return words[left] < 0 || (words[left] === 0 && words[left + 1] === 0);
-}
-
-function isSeeder(words: Int32Array, detail: number): boolean {
-  return leftIsNone(words, detail + DETAIL_LEFT);
-}
-
-function infoHashOf(words: Int32Array, torrent: number): string {
-  const first = words.byteOffset + 4 * (torrent + TORRENT_INFO_HASH);
-  return Buffer.from(words.buffer, first, 4 * HASH_WORDS).toString('hex');
-}
-
-function readPeer(segment: Segment, family: 4 | 6, endpoint: number, detail: number): StoredPeer {
-  const { buffer, words } = segment;
-  const addressBytes = family === 4 ? 4 : 16;
-  const endpointBytes = new Uint8Array(buffer, endpoint * 2, addressBytes + 2);
-  return {
-    peerId: new Uint8Array(buffer, (detail + DETAIL_PEER_ID) * 4, 4 * HASH_WORDS).slice(),
-    address: endpointBytes.slice(0, addressBytes),
-    port: (endpointBytes[addressBytes] << 8) | endpointBytes[addressBytes + 1],
-    updatedSeconds: words[detail + DETAIL_STAMP] >>> 2,
-    uploaded: readCounter(words, detail + DETAIL_UPLOADED),
-    downloaded: readCounter(words, detail + DETAIL_DOWNLOADED),
-    left: readCounter(words, detail + DETAIL_LEFT),
-    // Two bits of the stamp hold 0 to 2, which are events.
-    event: (words[detail + DETAIL_STAMP] & 3) as AnnounceEvent,
-  };
-}
-
-function readCounter(words: Int32Array, high: number): bigint {
-  return (BigInt(words[high]) << 32n) | BigInt(words[high + 1] >>> 0);
 }

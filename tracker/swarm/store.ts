@@ -26,7 +26,9 @@ import {
   TORRENTS_WORD,
   UNSTORED_WORD,
 } from './segment.ts';
-import { Shard, type StoredPeer, type SwarmRules, type TorrentNews, type TorrentSummary } from './shard.ts';
+import { Shard } from './shard.ts';
+import type { SwarmRules } from './swarm-rules.ts';
+import type { StoredPeer, TorrentNews, TorrentSummary } from './torrent-view.ts';
 
 const DEFAULT_SHARDS = 64;
 

@@ -11,7 +11,8 @@ import { HeadState, HttpMethod, readRequestHead, RequestHead } from '../../proto
 import { PeerAddress } from '../../protocol/model.ts';
 import { PacketMemory } from '../../protocol/udp.ts';
 import { type HttpService, MAX_TARGET_BYTES } from '../http-service.ts';
-import { type HttpListenerSetup, ListenError, type Listener } from '../listener.ts';
+import { ListenError } from '../../listen-error.ts';
+import type { HttpListenerSetup, Listener } from '../listener.ts';
 import {
   EPOLLIN,
   EPOLLOUT,

@@ -51,7 +51,7 @@ export function openLibc(): Libc | string {
 }
 
 function declare(library: ReturnType<typeof koffi.load>): Libc {
-  const declared = (prototype: string): Call => library.func(prototype);
+  const declared = (prototype: string): Call => library.func(prototype) as Call; // koffi knows the types at run time only
   return {
     socket: declared('int socket(int domain, int type, int protocol)'),
     bind: declared('int bind(int fd, uintptr_t address, uint32_t length)'),
@@ -84,7 +84,7 @@ export interface NativeMemory {
 /** Takes memory from the C library, aligned to 16 bytes. */
 export function allocateNative(bytes: number): NativeMemory {
   const pointer = koffi.alloc('uint8_t', bytes);
-  const buffer = koffi.view(pointer, bytes);
+  const buffer: ArrayBuffer = koffi.view(pointer, bytes);
   new Uint8Array(buffer).fill(0);
   return { address: Number(koffi.address(pointer)), buffer };
 }

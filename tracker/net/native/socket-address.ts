@@ -8,7 +8,7 @@ import type { SocketAddress } from '../../config/address.ts';
 import { PeerAddress } from '../../protocol/model.ts';
 import { readIpText } from '../../protocol/ip-text.ts';
 import type { PacketMemory } from '../../protocol/udp.ts';
-import { ListenError } from '../listener.ts';
+import { ListenError } from '../../listen-error.ts';
 import {
   AF_INET,
   AF_INET6,

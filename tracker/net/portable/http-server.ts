@@ -9,7 +9,8 @@ import type { AddressInfo } from 'node:net';
 import { PeerAddress } from '../../protocol/model.ts';
 import { readIpText } from '../../protocol/ip-text.ts';
 import { type HttpService, MAX_TARGET_BYTES } from '../http-service.ts';
-import { type HttpListenerSetup, ListenError, type Listener, type TlsPair } from '../listener.ts';
+import { ListenError } from '../../listen-error.ts';
+import type { HttpListenerSetup, Listener, TlsPair } from '../listener.ts';
 
 /** Torrust Tracker's limits: the time for a request's head, and for the next request on a connection. */
 const HEAD_MILLIS = 5_000;

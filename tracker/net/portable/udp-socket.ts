@@ -4,7 +4,8 @@ import { once } from 'node:events';
 import { PeerAddress } from '../../protocol/model.ts';
 import { readIpText } from '../../protocol/ip-text.ts';
 import { PacketMemory } from '../../protocol/udp.ts';
-import { ListenError, type Listener, type UdpListenerSetup } from '../listener.ts';
+import { ListenError } from '../../listen-error.ts';
+import type { Listener, UdpListenerSetup } from '../listener.ts';
 import { RECEIVE_BYTES, REPLY_BYTES, type UdpService } from '../udp-service.ts';
 
 /** Opens the listener. `sharesPort`: other threads open the same port. Throws `ListenError`. */

@@ -1,0 +1,105 @@
+/** What is read out of the swarm store: torrents, peers and news as plain values. The caller holds the segment's lock. */
+import { type AnnounceEvent, HASH_WORDS } from '../protocol/model.ts';
+import {
+  DETAIL_DOWNLOADED,
+  DETAIL_LEFT,
+  DETAIL_PEER_ID,
+  DETAIL_STAMP,
+  DETAIL_UPLOADED,
+} from './peer-page.ts';
+import { SET_PEERS } from './peer-set.ts';
+import type { Segment } from './segment.ts';
+import {
+  TORRENT_COMPLETED,
+  TORRENT_COMPLETIONS,
+  TORRENT_FLAGS,
+  TORRENT_INFO_HASH,
+  TORRENT_IPV4_PEERS,
+  TORRENT_IPV6_PEERS,
+  TORRENT_SEEDERS,
+  TORRENT_WANTS_BASE,
+} from './torrent-table.ts';
+
+/** A torrent as the REST API lists it. */
+export interface TorrentSummary {
+  /** 40 lowercase hex digits. */
+  readonly infoHash: string;
+  readonly seeders: number;
+  readonly leechers: number;
+  readonly completed: number;
+}
+
+/** A peer as the REST API shows it. */
+export interface StoredPeer {
+  /** 20 raw bytes. */
+  readonly peerId: Uint8Array;
+  /** 4 or 16 raw bytes. */
+  readonly address: Uint8Array;
+  readonly port: number;
+  /** On the clock of the store. */
+  readonly updatedSeconds: number;
+  readonly uploaded: bigint;
+  readonly downloaded: bigint;
+  readonly left: bigint;
+  readonly event: AnnounceEvent;
+}
+
+/** What the database should do for a torrent. */
+export interface TorrentNews {
+  readonly infoHash: string;
+  /** The counter of earlier times is asked for: answer with `Store.addCompleted`. */
+  readonly wantsBase: boolean;
+  /** Downloads completed since the last time. */
+  readonly completions: number;
+}
+
+/** The peers of a torrent, of both families. */
+export function peersOf(words: Int32Array, torrent: number): number {
+  return words[torrent + TORRENT_IPV4_PEERS + SET_PEERS] + words[torrent + TORRENT_IPV6_PEERS + SET_PEERS];
+}
+
+/** Reads what the REST API lists of a torrent. */
+export function readSummary(words: Int32Array, torrent: number): TorrentSummary {
+  return {
+    infoHash: infoHashOf(words, torrent),
+    seeders: words[torrent + TORRENT_SEEDERS],
+    leechers: peersOf(words, torrent) - words[torrent + TORRENT_SEEDERS],
+    completed: words[torrent + TORRENT_COMPLETED] >>> 0,
+  };
+}
+
+/** Reads what the database should do for a torrent. */
+export function readNews(words: Int32Array, torrent: number): TorrentNews {
+  return {
+    infoHash: infoHashOf(words, torrent),
+    wantsBase: (words[torrent + TORRENT_FLAGS] & TORRENT_WANTS_BASE) !== 0,
+    completions: words[torrent + TORRENT_COMPLETIONS],
+  };
+}
+
+/** Reads a peer, given where its endpoint is in halves and its details in words. */
+export function readPeer(segment: Segment, family: 4 | 6, endpoint: number, detail: number): StoredPeer {
+  const { buffer, words } = segment;
+  const addressBytes = family === 4 ? 4 : 16;
+  const endpointBytes = new Uint8Array(buffer, endpoint * 2, addressBytes + 2);
+  return {
+    peerId: new Uint8Array(buffer, (detail + DETAIL_PEER_ID) * 4, 4 * HASH_WORDS).slice(),
+    address: endpointBytes.slice(0, addressBytes),
+    port: (endpointBytes[addressBytes] << 8) | endpointBytes[addressBytes + 1],
+    updatedSeconds: words[detail + DETAIL_STAMP] >>> 2,
+    uploaded: readCounter(words, detail + DETAIL_UPLOADED),
+    downloaded: readCounter(words, detail + DETAIL_DOWNLOADED),
+    left: readCounter(words, detail + DETAIL_LEFT),
+    // Two bits of the stamp hold 0 to 2, which are events.
+    event: (words[detail + DETAIL_STAMP] & 3) as AnnounceEvent,
+  };
+}
+
+function infoHashOf(words: Int32Array, torrent: number): string {
+  const first = words.byteOffset + 4 * (torrent + TORRENT_INFO_HASH);
+  return Buffer.from(words.buffer, first, 4 * HASH_WORDS).toString('hex');
+}
+
+function readCounter(words: Int32Array, high: number): bigint {
+  return (BigInt(words[high]) << 32n) | BigInt(words[high + 1] >>> 0);
+}
