@@ -6,7 +6,7 @@
 NODE := node_modules/.bin/node
 NPM := npm
 # What `make run` passes to the tracker: make run ARGS='--config my-tracker.toml'
-ARGS ?= --config storage/tracker/etc/tracker.toml
+ARGS ?= --config storage/tracker/etc/tracker.toml --generate
 # Which test files `make test` runs: make test FILTER='swarm protocol' (parts of paths; all when empty)
 FILTER ?=
 

@@ -269,7 +269,8 @@ const httpTracker = z.strictObject({
     })
     .prefault({}),
   use_ip_from_query_string: key(bool().default(false), {
-    description: "Takes the client's address from `ip` in the query. Off: a request with `ip` is refused.",
+    description:
+      "Takes the client's address from `ip` in the query, where it is an IP address. Off: `ip` is ignored. On, anyone can register anyone, so only for clients that are trusted.",
     reload: 'live',
   }),
   external_ip_in_reply: key(bool().default(false), {

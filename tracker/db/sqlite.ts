@@ -3,7 +3,7 @@
  * it runs in write-ahead mode, where readers and a writer don't stop each other, and a busy file is waited for. Every
  * commit is on the disk before it is answered (`synchronous = FULL`): a key that was granted outlives a power failure.
  */
-import { accessSync, closeSync, constants, mkdirSync, openSync, statSync } from 'node:fs';
+import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import knex, { type Knex } from 'knex';
 import { DatabaseError, judge } from './error.ts';
@@ -77,11 +77,25 @@ export async function waitForLocks(database: Knex, millis: number): Promise<void
   await database.raw(`pragma busy_timeout = ${Math.max(0, Math.trunc(millis))}`);
 }
 
+/**
+ * Makes a folder and those above it. Node's own recursion never ends where a file system such as `/proc` refuses new
+ * folders as if the one above were missing.
+ */
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  makeFolder(dirname(folder));
+  try {
+    mkdirSync(folder, { mode: folderMode });
+  } catch (error) {
+    if (codeOf(error) !== 'EEXIST') throw error;
+  }
+}
+
 /** Finds out before SQLite does what is wrong with the path, because SQLite only says "unable to open". */
 function prepareFile(path: string): void {
   const folder = dirname(path);
   try {
-    mkdirSync(folder, { recursive: true, mode: folderMode });
+    makeFolder(folder);
   } catch (error) {
     const remedy = 'create the folder or name another path in core.database.path';
     throw unopenable(path, `its folder ${folder} cannot be created (${codeOf(error)}); ${remedy}`, error);

@@ -110,20 +110,28 @@ export class PeerPages {
   }
 
   copyPeer(page: number, slot: number, targetPage: number, targetSlot: number): void {
-    this.copyEndpoint(page, slot, this.#halves, this.endpointAt(targetPage, targetSlot));
+    this.copyEndpoints(page, slot, 1, this.#halves, this.endpointAt(targetPage, targetSlot));
     const from = this.detailAt(page, slot);
     const to = this.detailAt(targetPage, targetSlot);
     for (let i = 0; i < DETAIL_WORDS; i++) this.#words[to + i] = this.#words[from + i];
   }
 
-  copyEndpoint(page: number, slot: number, target: Uint16Array, targetHalf: number): void {
+  /** Copies the endpoints of `count` slots from `slot` on. */
+  copyEndpoints(page: number, slot: number, count: number, target: Uint16Array, targetHalf: number): void {
+    const halves = this.#halves;
     const at = this.endpointAt(page, slot);
-    for (let i = 0; i < this.endpointHalves; i++) target[targetHalf + i] = this.#halves[at + i];
+    const length = count * this.endpointHalves;
+    for (let i = 0; i < length; i++) target[targetHalf + i] = halves[at + i];
   }
 
-  copyPeerId(page: number, slot: number, target: Int32Array, targetWord: number): void {
-    const detail = this.detailAt(page, slot);
-    for (let i = 0; i < HASH_WORDS; i++) target[targetWord + i] = this.#words[detail + DETAIL_PEER_ID + i];
+  /** Copies the peer ids of `count` slots from `slot` on. */
+  copyPeerIds(page: number, slot: number, count: number, target: Int32Array, targetWord: number): void {
+    const words = this.#words;
+    let to = targetWord;
+    for (let i = 0; i < count; i++) {
+      const id = this.detailAt(page, slot + i) + DETAIL_PEER_ID;
+      for (let word = 0; word < HASH_WORDS; word++) target[to++] = words[id + word];
+    }
   }
 
   hasPeerId(page: number, slot: number, request: AnnounceRequest): boolean {

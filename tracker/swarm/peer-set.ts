@@ -190,13 +190,19 @@ export class PeerSets {
     let page = firstPage;
     let from = firstSlot;
     let to = firstCount;
+    const step = this.#pages.endpointHalves;
     // One visit to each page, and to the first one a second time for what stands before the start.
     for (let visit = 0; visit <= pages && copied < total; visit++) {
-      for (let slot = from; slot < to && copied < total; slot++) {
-        if (page === self.page && slot === self.slot) continue;
-        this.#pages.copyEndpoint(page, slot, target, targetHalf + copied * this.#pages.endpointHalves);
-        if (ids !== null) this.#pages.copyPeerId(page, slot, ids, idsWord + copied * HASH_WORDS);
-        copied++;
+      // The announcer, where it is among them, cuts the slots of a page in two runs.
+      const isCut = page === self.page && self.slot >= from && self.slot < to;
+      let end = isCut ? self.slot : to;
+      for (let run = isCut ? 2 : 1; run > 0; run--) {
+        const count = Math.min(end - from, total - copied);
+        this.#pages.copyEndpoints(page, from, count, target, targetHalf + copied * step);
+        if (ids !== null) this.#pages.copyPeerIds(page, from, count, ids, idsWord + copied * HASH_WORDS);
+        copied += count;
+        from = end + 1;
+        end = to;
       }
       index = index + 1 === pages ? 0 : index + 1;
       page = this.#pageAt(set, pages, index);
