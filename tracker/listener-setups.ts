@@ -1,24 +1,31 @@
-/** From the configuration to what the network threads open, with the certificates read. */
-import { readFileSync } from 'node:fs';
+/** From the configuration to what the network threads open. */
+import { readTlsPair } from './certificate-files.ts';
 import { parseSocketAddress } from './config/address.ts';
 import type { TrackerConfig } from './config/schema.ts';
 import type { HttpListenerSetup, ListenerSetup, TlsPair, UdpListenerSetup } from './net/listener.ts';
-import { parseConnectionKeys } from './connection-keys.ts';
-import { readPemFile } from './database-options.ts';
-import { StartError } from './start-error.ts';
 
-/** The listeners of a configuration, UDP first, in its order. Throws `StartError` for an unreadable certificate. */
-export function listenerSetups(config: TrackerConfig): ListenerSetup[] {
-  const setups: ListenerSetup[] = [
-    ...config.udp_trackers.map((tracker) => udpSetup(tracker, config.network.receive_buffer_bytes)),
-    ...config.http_trackers.map((tracker) => httpSetup(tracker)),
-  ];
-  return setups.map((setup) => ({ ...setup, ipv6Only: setup.ipv6Only || hasIpv4Twin(setup, setups) }));
+type HttpTrackerConfig = TrackerConfig['http_trackers'][number];
+
+/** Reads the certificate of an HTTP tracker; null for plain HTTP. Throws `StartError`. */
+export function readTrackerCertificate({ tls_config: tls }: HttpTrackerConfig): TlsPair | null {
+  return tls === undefined ? null : readTlsPair('The HTTPS tracker', tls);
 }
 
-/** Reads a certificate and its key. Throws `StartError`. */
-export function readTlsPair(tls: { ssl_cert_path: string; ssl_key_path: string }): TlsPair {
-  return { certificate: readPemFile(tls.ssl_cert_path), key: readPemFile(tls.ssl_key_path) };
+/** Reads those of all HTTP trackers, in their order. Throws `StartError`. */
+export function readTrackerCertificates(config: TrackerConfig): (TlsPair | null)[] {
+  return config.http_trackers.map((tracker) => readTrackerCertificate(tracker));
+}
+
+/** The listeners of a configuration, UDP first, in its order, with the certificates of its HTTP trackers. */
+export function listenerSetups(
+  config: TrackerConfig,
+  certificates: readonly (TlsPair | null)[] = readTrackerCertificates(config),
+): ListenerSetup[] {
+  const setups: ListenerSetup[] = [
+    ...config.udp_trackers.map((tracker) => udpSetup(tracker, config.network.receive_buffer_bytes)),
+    ...config.http_trackers.map((tracker, index) => httpSetup(tracker, certificates[index])),
+  ];
+  return setups.map((setup) => ({ ...setup, ipv6Only: setup.ipv6Only || hasIpv4Twin(setup, setups) }));
 }
 
 function udpSetup(
@@ -38,7 +45,7 @@ function udpSetup(
   };
 }
 
-function httpSetup(tracker: TrackerConfig['http_trackers'][number]): HttpListenerSetup {
+function httpSetup(tracker: HttpTrackerConfig, tls: TlsPair | null): HttpListenerSetup {
   return {
     kind: 'http',
     bind: parseSocketAddress(tracker.bind_address),
@@ -50,7 +57,7 @@ function httpSetup(tracker: TrackerConfig['http_trackers'][number]): HttpListene
       usesQueryIp: tracker.use_ip_from_query_string,
       tellsExternalIp: tracker.external_ip_in_reply,
       countsRequests: tracker.tracker_usage_statistics,
-      tls: tracker.tls_config === undefined ? null : readTlsPair(tracker.tls_config),
+      tls,
     },
   };
 }
@@ -60,17 +67,4 @@ function hasIpv4Twin(setup: ListenerSetup, all: readonly ListenerSetup[]): boole
   const { bind, kind } = setup;
   if (bind.family === 4 || bind.port === 0) return false;
   return all.some((other) => other.kind === kind && other.bind.family === 4 && other.bind.port === bind.port);
-}
-
-/** Reads the keys of connection ids. Throws `StartError`. */
-export function readConnectionKeys(path: string): Buffer[] {
-  try {
-    return parseConnectionKeys(readFileSync(path, 'latin1'));
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new StartError(`The connection-id keys in ${path} can't be used: ${reason}`, {
-      cause,
-      isUsage: true,
-    });
-  }
 }

@@ -1,12 +1,16 @@
-/** `torrust-tracker run`: the tracker, from its configuration until a signal. */
+/** `torrust-tracker run`: the tracker, from its configuration until a signal. `docs/operation.md` tells of it. */
 import type { Command } from 'commander';
+import { ConfigError } from '../config/errors.ts';
 import { writeDefaultConfig } from '../config/generate.ts';
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
-import { describeSource } from '../config/source.ts';
-import { startTracker } from '../main.ts';
-import { createLogger, defaultLogStyle, type LogStyle } from '../telemetry/log.ts';
+import { type ConfigSource, describeSource } from '../config/source.ts';
+import { type RunningTracker, startTracker } from '../main.ts';
+import { type Logger, openLog, stdoutTarget } from '../telemetry/log.ts';
 import { welcome } from './welcome.ts';
-import { colorsFor, ExitCode, readVersion, reportError } from './terminal.ts';
+import { colorsFor, ExitCode, readVersion } from './terminal.ts';
+
+/** A stop that takes longer is given up: Kubernetes and Docker kill after thirty or ten seconds, and say less. */
+const STOP_LIMIT_MILLIS = 25_000;
 
 interface RunOptions {
   readonly config?: string;
@@ -16,7 +20,7 @@ interface RunOptions {
 export function addRunCommand(program: Command): void {
   program
     .command('run')
-    .description('Run the tracker until SIGINT or SIGTERM.')
+    .description('Run the tracker until SIGINT or SIGTERM. SIGHUP reloads its configuration.')
     .option(
       '-c, --config <file>',
       'the configuration (default: $TORRUST_TRACKER_CONFIG_TOML_PATH, else ./tracker.toml)',
@@ -27,36 +31,41 @@ export function addRunCommand(program: Command): void {
 
 async function run(options: RunOptions): Promise<void> {
   const loaded = load(options);
-  const { config } = loaded;
-  const isTerminal = process.stdout.isTTY;
-  const style: LogStyle = config.logging.trace_style ?? defaultLogStyle(isTerminal);
-  const logger = createLogger({
-    filter: config.logging.trace_filter,
-    style,
-    colors: colorsFor(process.stdout).isColorSupported,
-  });
+  const { logging } = loaded.config;
+  const settings = { filter: logging.trace_filter, style: logging.trace_style };
+  const log = openLog(settings, stdoutTarget(colorsFor(process.stdout).isColorSupported));
+  const { logger } = log;
   logger.info({ version: readVersion(), node: process.version }, describeSource(loaded.source));
   for (const warning of loaded.warnings) logger.warn(warning);
-  const isStopped = Promise.withResolvers<number>();
-  const onFailure = (error: Error) => {
-    logger.fatal({ err: error }, `The tracker can't go on: ${error.message}`);
-    isStopped.resolve(ExitCode.failed);
-  };
-  // A signal that comes before the tracker is up must still end it.
-  const signals = listenForSignals();
-  const tracker = await startTracker(config, logger, onFailure);
+
+  let tracker: RunningTracker | null = null;
+  // Signals that come before the tracker is up must not be lost: one ends the start, a reload follows it anyway.
+  const stopping = listenForStop(logger);
+  process.on('SIGHUP', () => {
+    logger.info('SIGHUP: reading the configuration anew');
+    void tracker?.reload();
+  });
+  try {
+    tracker = await startTracker({
+      loaded,
+      log,
+      signal: stopping,
+      load: () => loadAgain(options, loaded.source),
+      onFailure: (error) => fail(logger, error),
+    });
+  } catch (error) {
+    if (!stopping.aborted) throw error;
+    logger.info('Stopped before the tracker was up');
+    process.exit(ExitCode.done);
+  }
   // People read the welcome; machines, which asked for JSON, read the log.
-  if (config.logging.trace_style !== 'json') {
+  if (logging.trace_style !== 'json') {
     process.stderr.write(welcome(loaded, tracker, colorsFor(process.stderr)));
   }
-  void signals.then((signal) => {
-    logger.info(`${signal}: stopping`);
-    isStopped.resolve(ExitCode.done);
-  });
-  const code = await isStopped.promise;
-  if (code !== ExitCode.done) process.exit(code);
+  await aborted(stopping);
   await tracker.stop();
   logger.info('Stopped');
+  process.exit(ExitCode.done);
 }
 
 function load(options: RunOptions): LoadedConfig {
@@ -69,16 +78,46 @@ function load(options: RunOptions): LoadedConfig {
     : loaded;
 }
 
-/** Resolves with the first signal that asks for an end; the second ends the process at once. */
-function listenForSignals(): Promise<NodeJS.Signals> {
+/** Loads for a reload, which writes nothing and does not mistake a file that is gone for one that was never there. */
+function loadAgain({ config }: RunOptions, first: ConfigSource): LoadedConfig {
+  const from = { env: process.env, cwd: process.cwd(), generate: false };
+  const loaded = loadConfig({ ...from, ...(config !== undefined && { path: config }) });
+  if ('path' in first && !('path' in loaded.source)) {
+    throw new ConfigError('file_missing', `The configuration file ${first.path} does not exist any more.`);
+  }
+  return loaded;
+}
+
+/** A signal that is aborted by the first SIGINT or SIGTERM. The second one ends the process at once. */
+function listenForStop(logger: Logger): AbortSignal {
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      if (stop.signal.aborted) {
+        logger.warn(`${signal} again: ended without waiting`);
+        process.exit(ExitCode.failed);
+      }
+      logger.info(`${signal}: stopping`);
+      stop.abort();
+      setTimeout(() => {
+        logger.error(`Ended after ${STOP_LIMIT_MILLIS / 1000} s in which the tracker could not be stopped`);
+        process.exit(ExitCode.failed);
+      }, STOP_LIMIT_MILLIS).unref();
+    });
+  }
+  return stop.signal;
+}
+
+/** Ends the process, since a tracker of which a part died answers some and not others. */
+function fail(logger: Logger, error: Error): never {
+  const cause = error.cause instanceof Error ? `: ${error.cause.message}` : '';
+  logger.fatal({ err: error }, `The tracker can't go on: ${error.message}${cause}`);
+  process.exit(ExitCode.failed);
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    let isFirst = true;
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-      process.on(signal, () => {
-        if (!isFirst) process.exit(reportError(new Error(`${signal} again: ended without waiting`)));
-        isFirst = false;
-        resolve(signal);
-      });
-    }
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve());
   });
 }

@@ -8,7 +8,8 @@ export const ExitCode = { done: 0, failed: 1, usage: 2 } as const;
 
 /** Colours for a stream: only on a terminal, and never when `NO_COLOR` asks for none. */
 export function colorsFor(stream: NodeJS.WriteStream): ReturnType<typeof picocolors.createColors> {
-  return picocolors.createColors(stream.isTTY && picocolors.isColorSupported);
+  // `isTTY` is missing where there is no terminal, and picocolors would take that for "as the environment says".
+  return picocolors.createColors(Boolean(stream.isTTY) && picocolors.isColorSupported);
 }
 
 /** The version of this package. */

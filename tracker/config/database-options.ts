@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { defaultMysqlPort, matchMysqlUrl } from './mysql-url.ts';
 import { defaultSqlitePath, type TrackerConfig } from './schema.ts';
-import type { Secrets } from './secrets.ts';
+import type { DatabaseLogin } from './secrets.ts';
 
 /** How to reach the database. */
 export type ResolvedDatabase =
@@ -29,7 +29,7 @@ export type ResolvedDatabase =
 /** The database that a configuration names; undefined when it names none. */
 export function resolveDatabase(
   { core: { database } }: TrackerConfig,
-  secrets: Secrets,
+  login: DatabaseLogin,
 ): ResolvedDatabase | undefined {
   if (database === undefined) return undefined;
   if (database.driver === 'sqlite3') return { kind: 'sqlite3', path: database.path ?? defaultSqlitePath };
@@ -45,8 +45,8 @@ export function resolveDatabase(
     kind: 'mysql',
     host,
     port: url?.port ?? database.port ?? defaultMysqlPort,
-    user: secrets.databaseUser,
-    password: secrets.databasePassword,
+    user: login.databaseUser,
+    password: login.databasePassword,
     database: name,
     tls: tls && { caFile: tls.ca_file, certFile: tls.cert_file, keyFile: tls.key_file },
   };

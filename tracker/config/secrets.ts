@@ -10,29 +10,37 @@ import { token } from './fields.ts';
 import { matchMysqlUrl } from './mysql-url.ts';
 import type { TrackerConfig } from './schema.ts';
 
-/** The secrets of a configuration. */
-export interface Secrets {
-  /** The tokens of the REST API by their labels; empty: nobody is let in. */
-  readonly apiTokens: ReadonlyMap<string, string>;
+/** Who the tracker is to its database. */
+export interface DatabaseLogin {
   /** The user of the MySQL server; undefined for SQLite. */
   readonly databaseUser: string | undefined;
   /** The user's password; undefined when there is none. */
   readonly databasePassword: string | undefined;
 }
 
+/** The secrets of a configuration. */
+export interface Secrets extends DatabaseLogin {
+  /** The tokens of the REST API by their labels; empty: nobody is let in. */
+  readonly apiTokens: ReadonlyMap<string, string>;
+}
+
 /** Reads every secret. Throws a `ConfigError` with code `secret_unreadable` that names the key and the file. */
 export function readSecrets(config: TrackerConfig): Secrets {
-  const { database } = config.core;
+  return { apiTokens: readApiTokens(config), ...readDatabaseLogin(config) };
+}
+
+/** Reads the user and the password of the database. Throws as `readSecrets`. */
+export function readDatabaseLogin({ core: { database } }: TrackerConfig): DatabaseLogin {
   const url = database?.path === undefined ? undefined : matchMysqlUrl(database.path);
   return {
-    apiTokens: readTokens(config),
     databaseUser: url?.user ?? database?.user ?? readFile('core.database.user_file', database?.user_file),
     databasePassword:
       url?.password ?? database?.password ?? readFile('core.database.password_file', database?.password_file),
   };
 }
 
-function readTokens({ http_api: api }: TrackerConfig): ReadonlyMap<string, string> {
+/** Reads the tokens of the REST API by their labels. Throws as `readSecrets`. */
+export function readApiTokens({ http_api: api }: TrackerConfig): ReadonlyMap<string, string> {
   if (api?.access_tokens_dir === undefined) return new Map(Object.entries(api?.access_tokens ?? {}));
   const folder = api.access_tokens_dir;
   const keyPath = 'http_api.access_tokens_dir';

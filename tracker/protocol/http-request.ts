@@ -1,7 +1,7 @@
 /**
  * A strict reader of HTTP/1.x request heads (RFC 9112), for GET and HEAD without a body: bytes in, positions out, nothing
  * allocated. What could mean one thing to us and another to a proxy in front of us is refused, so that no request can be
- * smuggled: bare line feeds, folded lines, spaces before a colon, several hosts, any body.
+ * smuggled: bare line feeds, folded lines, spaces before a colon, several hosts or lengths, any body.
  */
 import { asciiBytes } from './bencode.ts';
 
@@ -22,7 +22,7 @@ export class RequestHead {
   targetEnd = 0;
   /** Whether the client expects the connection to stay open after the reply. */
   keepsAlive = false;
-  /** Whether the client said that it wants the connection closed, which no other header takes back. */
+  /** Whether the client said what ends the connection (`close`, `upgrade`), which no other header takes back. */
   saysClose = false;
   /** Whether it is a request of HTTP/1.0, whose connections close unless both sides say otherwise. */
   isHttp10 = false;
@@ -51,6 +51,7 @@ const FORWARDED_FOR = asciiBytes('x-forwarded-for');
 const HOST = asciiBytes('host');
 const EXPECT = asciiBytes('expect');
 const CLOSE = asciiBytes('close');
+const UPGRADE = asciiBytes('upgrade');
 const KEEP_ALIVE = asciiBytes('keep-alive');
 
 /** 1 for the bytes of a token (RFC 9110, 5.6.2). */
@@ -59,7 +60,11 @@ for (const character of "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCD
   IS_TOKEN[character.charCodeAt(0)] = 1;
 }
 
-/** Reads the head that begins at `start` of `bytes`, of which those before `end` are there. */
+/**
+ * Reads the head that begins at `start` of `bytes`, of which those before `end` are there. What comes of a head depends
+ * on its bytes alone, not on how many of them came at a time: more bytes turn `incomplete` into something else, and
+ * nothing else into anything.
+ */
 export function readRequestHead(
   bytes: Uint8Array,
   start: number,
@@ -70,15 +75,17 @@ export function readRequestHead(
   let at = start;
   // An empty line before a request is to be ignored (RFC 9112, 2.2).
   while (at + 1 < end && bytes[at] === CR && bytes[at + 1] === LF) at += 2;
-  const lineEnd = findLineEnd(bytes, at, end);
+  const lineLimit = at + maxTargetBytes + MAX_LINE_OVERHEAD;
+  const lineEnd = findLineEnd(bytes, at, Math.min(end, lineLimit));
   if (lineEnd < 0) {
     if (lineEnd === BAD_LINE) return HeadState.bad;
-    return end - at > maxTargetBytes + MAX_LINE_OVERHEAD ? HeadState.targetTooLong : HeadState.incomplete;
+    return end >= lineLimit ? HeadState.targetTooLong : HeadState.incomplete;
   }
   const line = readRequestLine(bytes, at, lineEnd, maxTargetBytes, head);
   if (line !== HeadState.complete) return line;
   head.forwardedCount = 0;
   let hosts = 0;
+  let lengths = 0;
   at = lineEnd + 2;
   for (;;) {
     const headerEnd = findLineEnd(bytes, at, end);
@@ -93,14 +100,16 @@ export function readRequestHead(
     if (colon === at || colon === headerEnd || bytes[colon] !== COLON) return HeadState.bad;
     if (!readHeader(bytes, at, colon, headerEnd, head)) return HeadState.bad;
     if (isName(bytes, at, colon, HOST)) hosts++;
+    // Two lengths are two meanings, even when both say that there is no body.
+    if (isName(bytes, at, colon, CONTENT_LENGTH) && ++lengths > 1) return HeadState.bad;
     at = headerEnd + 2;
   }
 }
 
 const MORE = -1;
 const BAD_LINE = -2;
-/** Method, version and the spaces around the target. */
-const MAX_LINE_OVERHEAD = 16;
+/** Room in a request line beside the target: a method, the spaces around the target, the version and the line's end. */
+const MAX_LINE_OVERHEAD = 32;
 
 /** Where the CR of the line's end is; `MORE` when it has not come, `BAD_LINE` for control bytes in the line. */
 function findLineEnd(bytes: Uint8Array, start: number, end: number): number {
@@ -182,7 +191,8 @@ function readConnection(bytes: Uint8Array, start: number, end: number, head: Req
     while (at < end && (bytes[at] === COMMA || isBlank(bytes[at]))) at++;
     const option = at;
     while (at < end && bytes[at] !== COMMA && !isBlank(bytes[at])) at++;
-    if (isName(bytes, option, at, CLOSE)) {
+    // Behind a request to upgrade may come bytes of another protocol, which no reader of this one should see.
+    if (isName(bytes, option, at, CLOSE) || isName(bytes, option, at, UPGRADE)) {
       head.keepsAlive = false;
       head.saysClose = true;
     } else if (!head.saysClose && isName(bytes, option, at, KEEP_ALIVE)) head.keepsAlive = true;

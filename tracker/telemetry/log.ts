@@ -1,9 +1,9 @@
 /**
- * The log: pino, as JSON for machines or in a form for people, on stdout. Torrust's levels and styles by their names.
+ * The log: pino, as JSON for machines or in a form for people, on stdout. Torrust's levels and styles by their names;
+ * both can change while the log is written.
  */
-import type { Writable } from 'node:stream';
 import { type DestinationStream, type Logger, pino } from 'pino';
-import pinoPretty from 'pino-pretty';
+import { prettyFactory } from 'pino-pretty';
 
 export type { Logger } from 'pino';
 
@@ -12,46 +12,71 @@ export type LogFilter = 'off' | 'error' | 'warn' | 'info' | 'debug' | 'trace';
 /** The styles of `logging.trace_style`: one line, several lines, one short line, JSON. */
 export type LogStyle = 'full' | 'pretty' | 'compact' | 'json';
 
-export interface LogOptions {
+export interface LogSettings {
   readonly filter: LogFilter;
-  readonly style: LogStyle;
+  /** Absent: lines for people on a terminal, JSON elsewhere. */
+  readonly style?: LogStyle | undefined;
+}
+
+/** Where the log goes. */
+export interface LogTarget {
+  /** Takes whole lines, each ended. */
+  readonly stream: DestinationStream;
+  readonly isTerminal: boolean;
   /** Colours are for terminals. */
-  readonly colors: boolean;
-  /** Where lines go; stdout when left out. */
-  readonly target?: Writable;
+  readonly hasColors: boolean;
 }
 
-/** The style for a configuration that names none: lines for people on a terminal, JSON elsewhere. */
-export function defaultLogStyle(isTerminal: boolean): LogStyle {
-  return isTerminal ? 'full' : 'json';
+/** A log that is being written. */
+export interface Log {
+  readonly logger: Logger;
+  /** Takes over other settings; the next line has them. */
+  configure(settings: LogSettings): void;
 }
 
-/** Makes the logger. Lines are written at once, so that the last one before an end is never lost. */
-export function createLogger(options: LogOptions): Logger {
-  return pino(
+/** Stdout as a target. Lines are written at once, so that the last one before an end is never lost. */
+export function stdoutTarget(hasColors: boolean): LogTarget {
+  return {
+    stream: pino.destination({ dest: 1, sync: true }),
+    isTerminal: process.stdout.isTTY,
+    hasColors,
+  };
+}
+
+/** Opens the log. */
+export function openLog(settings: LogSettings, target: LogTarget): Log {
+  let format = formatterOf(settings, target);
+  const logger = pino(
     {
-      level: pinoLevel(options.filter),
+      level: pinoLevel(settings.filter),
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    createStream(options),
+    { write: (line) => target.stream.write(format(line)) },
   );
+  return {
+    logger,
+    configure(changed) {
+      format = formatterOf(changed, target);
+      logger.level = pinoLevel(changed.filter);
+    },
+  };
 }
 
 /** Pino's name for a level of ours. */
-export function pinoLevel(filter: LogFilter): string {
+function pinoLevel(filter: LogFilter): string {
   return filter === 'off' ? 'silent' : filter;
 }
 
-function createStream({ style, colors, target }: LogOptions): DestinationStream {
-  if (style === 'json') return target ?? pino.destination({ dest: 1, sync: true });
-  return pinoPretty({
-    colorize: colors,
+/** What makes a line of the log from a line of JSON. */
+function formatterOf({ style }: LogSettings, { isTerminal, hasColors }: LogTarget): (line: string) => string {
+  const chosen = style ?? (isTerminal ? 'full' : 'json');
+  if (chosen === 'json') return (line) => line;
+  return prettyFactory({
+    colorize: hasColors,
     translateTime: 'SYS:HH:MM:ss.l',
-    singleLine: style !== 'pretty',
-    sync: true,
-    ...(style === 'compact' && { ignore: 'time' }),
-    ...(target && { destination: target }),
+    singleLine: chosen !== 'pretty',
+    ...(chosen === 'compact' && { ignore: 'time' }),
   });
 }

@@ -221,8 +221,7 @@ class NativeHttpListener implements EventSource, Ticking {
         this.#refuse(fd, state === HeadState.targetTooLong ? 414 : 400, connection);
         return;
       }
-      const keepsAlive = head.keepsAlive && !this.#isClosing;
-      this.#answer(source, keepsAlive);
+      const keepsAlive = this.#answer(source);
       at = head.end;
       if (!this.#send(fd, connection, !keepsAlive, at < end ? bytes.slice(at, end) : null)) return;
       if (!keepsAlive) {
@@ -233,18 +232,22 @@ class NativeHttpListener implements EventSource, Ticking {
     this.#wait(fd, connection, null, true);
   }
 
-  /** Puts the answer to the request that was read into the reply memory. */
-  #answer(source: PeerAddress, keepsAlive: boolean): void {
+  /**
+   * Puts the answer to the request that was read into the reply memory. Returns whether the connection is kept: only by
+   * requests that are served, because behind others may come what is no request, such as a body or what a tunnel carries.
+   */
+  #answer(source: PeerAddress): boolean {
     const { bytes } = this.#memory;
     const head = this.#head;
     const service = this.#service;
     if (head.method === HttpMethod.other) {
       const status = service.knows(bytes, head.targetStart, head.targetEnd) ? 405 : 404;
-      this.#reply.finish(status, '', 0, keepsAlive, false);
-      return;
+      this.#reply.finish(status, '', 0, false, false);
+      return false;
     }
     const forwardedFor = head.forwardedCount === 0 ? '' : this.#forwardedFor();
     const bodyBytes = service.answer(bytes, head.targetStart, head.targetEnd, source, forwardedFor);
+    const keepsAlive = head.keepsAlive && service.status === 200 && !this.#isClosing;
     this.#reply.finish(
       service.status,
       service.contentType,
@@ -252,6 +255,7 @@ class NativeHttpListener implements EventSource, Ticking {
       keepsAlive,
       head.method === HttpMethod.head,
     );
+    return keepsAlive;
   }
 
   #forwardedFor(): string {

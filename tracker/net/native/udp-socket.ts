@@ -114,6 +114,8 @@ class NativeUdpSocket implements EventSource {
   readonly #base: number;
   readonly #memory: PacketMemory;
   readonly #source = new PeerAddress();
+  /** By message number: whether the client is one of IPv4, which on an IPv6 socket the address family does not say. */
+  readonly #isIpv4 = new Uint8Array(BATCH);
   #kernelDrops = 0;
 
   constructor(libc: Libc, fd: number, service: UdpService, onKernelDrops: (dropped: number) => void) {
@@ -154,6 +156,7 @@ class NativeUdpSocket implements EventSource {
       const message = (RECEIVE_MESSAGES + i * MESSAGE_BYTES) >> 2;
       const reply = (SEND_MESSAGES + i * MESSAGE_BYTES) >> 2;
       readSocketAddress(this.#memory, ADDRESSES + i * SOCKET_ADDRESS_BYTES, source);
+      this.#isIpv4[i] = source.family === 4 ? 1 : 0;
       const replyBytes = this.#service.answer(
         this.#memory,
         DATAGRAMS + i * RECEIVE_BYTES,
@@ -189,8 +192,7 @@ class NativeUdpSocket implements EventSource {
         continue;
       }
       for (let i = 0; i < sent; i++) {
-        const address = (ADDRESSES + (from + i) * SOCKET_ADDRESS_BYTES) >> 2;
-        this.#service.countSent((this.#memory.words[address] & 0xffff) === 2 ? 4 : 6);
+        this.#service.countSent(this.#isIpv4[from + i] === 1 ? 4 : 6);
       }
       from += sent;
     }

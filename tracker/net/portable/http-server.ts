@@ -6,6 +6,8 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import type { SecureContextOptions } from 'node:tls';
+import { isDeepStrictEqual } from 'node:util';
 import { PeerAddress } from '../../protocol/model.ts';
 import { readIpText } from '../../protocol/ip-text.ts';
 import { type HttpService, MAX_TARGET_BYTES } from '../http-service.ts';
@@ -23,6 +25,12 @@ const SERVER_OPTIONS = {
   maxHeaderSize: 2 * MAX_TARGET_BYTES,
   noDelay: true,
 };
+/** The same for the greetings of TLS, which come before any request. */
+const TLS_OPTIONS = { handshakeTimeout: HEAD_MILLIS, minVersion: 'TLSv1.2' } as const;
+/** An option of the `Connection` header (RFC 9110, 7.6.1). */
+const UPGRADE_OPTION = /(^|[,\s])upgrade([,\s]|$)/i;
+/** Only a connection whose requests are served is kept, as by the native listener. */
+const REFUSAL_HEADERS = { 'content-length': 0, connection: 'close' };
 
 /** Opens the listener. `sharesPort`: other threads open the same port. Throws `ListenError`. */
 export async function openHttpServer(
@@ -35,7 +43,10 @@ export async function openHttpServer(
   const handler = createHandler(service);
   const tlsServer = tls === null ? null : createSecureServer(tls, bind, handler);
   const server = tlsServer ?? createServer(SERVER_OPTIONS, handler);
-  let certificate = tls?.certificate;
+  server.on('checkContinue', refuseExpectation).on('checkExpectation', refuseExpectation);
+  // A client that doesn't take its replies has no more time than one that doesn't send its request.
+  server.setTimeout(IDLE_MILLIS);
+  let current = tls;
   try {
     server.listen({
       host: bind.host,
@@ -57,9 +68,10 @@ export async function openHttpServer(
     update: (live) => {
       if (!('trustedProxies' in live)) return;
       service.update(live);
-      if (tlsServer === null || live.tls === null || live.tls.certificate === certificate) return;
-      certificate = live.tls.certificate;
-      tlsServer.setSecureContext({ cert: live.tls.certificate, key: live.tls.key });
+      if (tlsServer === null || live.tls === null || isDeepStrictEqual(live.tls, current)) return;
+      current = live.tls;
+      // The main thread made sure that the pair can be used. Connections that are open keep the old one.
+      tlsServer.setSecureContext(secureOptions(live.tls));
     },
     close: async (graceMillis) => {
       const closed = once(server, 'close');
@@ -76,13 +88,14 @@ type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
 function createSecureServer(tls: TlsPair, bind: HttpListenerSetup['bind'], handler: Handler): TlsServer {
   try {
-    return createTlsServer(
-      { ...SERVER_OPTIONS, cert: tls.certificate, key: tls.key, minVersion: 'TLSv1.2' },
-      handler,
-    );
+    return createTlsServer({ ...SERVER_OPTIONS, ...secureOptions(tls) }, handler);
   } catch (error) {
     throw ListenError.from('The HTTPS tracker', bind, error);
   }
+}
+
+function secureOptions(tls: TlsPair): SecureContextOptions & typeof TLS_OPTIONS {
+  return { cert: tls.certificate, key: tls.key, ...TLS_OPTIONS };
 }
 
 function createHandler(service: HttpService): Handler {
@@ -92,7 +105,7 @@ function createHandler(service: HttpService): Handler {
     response.sendDate = false;
     const url = request.url ?? '';
     if (url.length > MAX_TARGET_BYTES) {
-      response.writeHead(414, { 'content-length': 0, connection: 'close' }).end();
+      response.writeHead(414, REFUSAL_HEADERS).end();
       return;
     }
     if (!readSource(request, source)) {
@@ -104,17 +117,33 @@ function createHandler(service: HttpService): Handler {
     const length = target.write(url, 'latin1');
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       const status = service.knows(target, 0, length) ? 405 : 404;
-      response.writeHead(status, { 'content-length': 0, ...(status === 405 && { allow: 'GET,HEAD' }) }).end();
+      const allow = status === 405 && { allow: 'GET,HEAD' };
+      response.writeHead(status, { ...REFUSAL_HEADERS, ...allow }).end();
       return;
     }
     const forwardedFor = request.headers['x-forwarded-for'] ?? '';
     const joined = typeof forwardedFor === 'string' ? forwardedFor : forwardedFor.join(',');
     const bodyBytes = service.answer(target, 0, length, source, joined);
-    const type = service.contentType === '' ? {} : { 'content-type': service.contentType };
-    response.writeHead(service.status, { ...type, 'content-length': bodyBytes });
+    if (service.status !== 200) {
+      response.writeHead(service.status, REFUSAL_HEADERS).end();
+      return;
+    }
+    // Behind a request to upgrade may come bytes of another protocol, which nobody is to take for requests.
+    const close = UPGRADE_OPTION.test(request.headers.connection ?? '') && { connection: 'close' };
+    const headers = { 'content-type': service.contentType, 'content-length': bodyBytes, ...close };
+    response.writeHead(200, headers);
     // The server sends later, when the body may hold another reply already.
     response.end(Buffer.from(service.body.subarray(0, bodyBytes)));
   };
+}
+
+/**
+ * Refuses a request that waits for a go-ahead, as there is no body to wait for. Left to itself, the server would write
+ * the go-ahead for the second of two pipelined requests into the middle of a reply.
+ */
+function refuseExpectation(_request: IncomingMessage, response: ServerResponse): void {
+  response.sendDate = false;
+  response.writeHead(400, REFUSAL_HEADERS).end();
 }
 
 function readSource(request: IncomingMessage, source: PeerAddress): boolean {
