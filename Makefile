@@ -10,15 +10,18 @@ ARGS ?= --config storage/tracker/etc/tracker.toml --generate
 # Which test files `make test` runs: make test FILTER='swarm protocol' (parts of paths; all when empty)
 FILTER ?=
 
+# What `make bench` and its kin pass on: make bench BENCH_ARGS='--profiles 1 --rounds 3'
+BENCH_ARGS ?=
+
 # Scripts that write checked-in files, and the folders that they write to.
-GENERATORS := tracker/config/reference.ts
-GENERATED := docs
+GENERATORS := tracker/config/reference.ts operator/crd/generate.ts
+GENERATED := docs crds
 
 # The lock file that node_modules was installed from. Comparing content, not times, keeps a checkout from reinstalling.
 INSTALLED := node_modules/.installed-package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check types lint format format-check knip generate generate-check clean
+.PHONY: help install run test check types lint format format-check knip generate generate-check clean bench bench-http bench-memory bench-api bench-start
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -63,6 +66,16 @@ generate-check: install ## Check that the generated files are current (and write
 	@sums() { find $(GENERATED) -type f -exec cksum {} + | sort; }; before=$$(sums); \
 	$(MAKE) --no-print-directory generate && [ "$$before" = "$$(sums)" ] || \
 	{ echo 'generated files were not current; they are now: read and commit them' >&2; exit 1; }
+
+bench: install ## Compare UDP trackers (BENCH_ARGS='--profiles 1 --rounds 3')
+	@exec $(NODE) test/bench/main.ts udp $(BENCH_ARGS)
+
+bench-http: install ## Compare HTTP trackers
+bench-memory: install ## Measure bytes per peer, and the pauses of whole-store jobs
+bench-api: install ## Measure the REST API over a large store
+bench-start: install ## Measure the time from a start to the first answer
+bench-http bench-memory bench-api bench-start:
+	@exec $(NODE) test/bench/main.ts $(@:bench-%=%) $(BENCH_ARGS)
 
 clean: ## Remove what was installed; storage/ stays
 	rm -rf node_modules

@@ -54,7 +54,10 @@ for (const { kind, needed, createSite } of drivers) {
         if (fixture !== undefined) await site.load(fixture);
         const options = JSON.stringify(site.options);
         const outcomes = await Promise.all([1, 2, 3].map(() => runProcess('start.ts', options)));
-        assert.deepEqual(outcomes, Array(3).fill({ exitCode: 0, signal: null, errors: '' }));
+        assert.deepEqual(
+          outcomes,
+          Array.from({ length: 3 }, () => ({ exitCode: 0, signal: null, errors: '' })),
+        );
         const recorded: string[] = await site.direct('knex_migrations').orderBy('id').pluck('name');
         assert.deepEqual(
           recorded,

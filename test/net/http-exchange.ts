@@ -140,7 +140,7 @@ export async function failureOf(
 function decode(body: string): BencodeValue {
   const result = decodeBencode(Buffer.from(body, 'latin1'));
   assert.equal(result.kind, 'value', body);
-  return (result as Extract<typeof result, { kind: 'value' }>).value; // asserted above
+  return result.value;
 }
 
 function readPeers(reply: BencodeValue): { peers: string[]; peerIds: string[] } {

@@ -15,7 +15,7 @@ forEachSocketPath((sockets) => {
       const client = await UdpClient.open(context, suite.threads.udp[0]);
       const connectionId = await client.connect();
       const [reply] = await client.exchange(announceBytes({ connectionId, transactionId: 0x01020304 }));
-      assert.equal(reply?.toString('hex'), '0000000101020304' + '00000078' + '00000001' + '00000000');
+      assert.equal(reply?.toString('hex'), '0000000101020304000000780000000100000000');
     });
 
     test('is answered with the interval of the configuration', async (context) => {

@@ -23,14 +23,11 @@ const DEADLINE_MILLIS = 10_000;
 
 export type Reply<Kind extends UdpReply['kind']> = Extract<UdpReply, { kind: Kind }>;
 
-/** What `UdpClient.exchange` adds to the counters beside the exchange itself. */
-export const MARKER_COUNTS: Counts = { udp4_requests: 1, udp4_connections_handled: 1, udp4_responses: 1 };
-
-/** Counters of exchanges over IPv4, the marker of each of them included. */
-export function withMarker(counts: Counts, exchanges = 1): Counts {
+/** Counters of an exchange over IPv4, with the connect request that `UdpClient.exchange` sends behind it. */
+export function withMarker(counts: Counts): Counts {
   const sum: Counts = { ...counts };
   for (const name of ['udp4_requests', 'udp4_connections_handled', 'udp4_responses'] as const) {
-    sum[name] = (counts[name] ?? 0) + exchanges;
+    sum[name] = (counts[name] ?? 0) + 1;
   }
   return sum;
 }
@@ -99,14 +96,14 @@ export class UdpClient {
   async connect(): Promise<bigint> {
     const reply = await this.ask(encodeConnectRequest(this.#nextTransaction++));
     assert.equal(reply.kind, 'connect');
-    return (reply as Reply<'connect'>).connectionId; // asserted above
+    return reply.connectionId;
   }
 
   /** Announces with a connection id of this client, unless another is given, and expects to be served. */
   async announce(infoHash: Uint8Array, announce: Partial<UdpAnnounce> = {}): Promise<Reply<'announce'>> {
     const reply = await this.tryAnnounce(infoHash, announce);
     assert.equal(reply.kind, 'announce', JSON.stringify(reply, withBigint));
-    return reply as Reply<'announce'>; // asserted above
+    return reply;
   }
 
   async tryAnnounce(infoHash: Uint8Array, announce: Partial<UdpAnnounce> = {}): Promise<UdpReply> {
@@ -123,9 +120,8 @@ export class UdpClient {
     const transactionId = this.#nextTransaction++;
     const reply = await this.ask(encodeScrapeRequest(connectionId, transactionId, infoHashes));
     assert.equal(reply.kind, 'scrape', JSON.stringify(reply, withBigint));
-    const scrape = reply as Reply<'scrape'>; // asserted above
-    assert.equal(scrape.transactionId, transactionId);
-    return scrape;
+    assert.equal(reply.transactionId, transactionId);
+    return reply;
   }
 
   #send(datagram: Uint8Array): void {

@@ -142,7 +142,7 @@ forEachSocketPath((sockets) => {
           const answered = lengths.filter((length) => length >= 16).length;
           assert.deepEqual(
             replies.map((reply) => [reply.readInt32BE(0), reply.readInt32BE(4)]),
-            Array(answered).fill([3, whole.readInt32BE(12)]),
+            Array.from({ length: answered }, () => [3, whole.readInt32BE(12)]),
           );
         }
       }

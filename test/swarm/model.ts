@@ -25,7 +25,10 @@ export class ModelStore {
   readonly torrents = new Map<string, ModelTorrent>();
 
   announce(announce: ModelAnnounce, nowSeconds: number): ModelTorrent {
-    const torrent = this.torrents.get(announce.infoHash) ?? { completed: 0, peers: new Map() };
+    const torrent = this.torrents.get(announce.infoHash) ?? {
+      completed: 0,
+      peers: new Map<string, ModelPeer>(),
+    };
     this.torrents.set(announce.infoHash, torrent);
     const endpoint = `${announce.address}:${announce.port}`;
     const known = torrent.peers.has(endpoint) ? endpoint : findByPeerId(torrent, announce);

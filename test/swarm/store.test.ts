@@ -29,7 +29,7 @@ function announceOf(change: Partial<ModelAnnounce> = {}): ModelAnnounce {
 /** Compares all that the store shows with all that the model holds. */
 function assertSame(store: Store, model: ModelStore): void {
   const listed = new Map([...store.torrents()].flat().map((torrent) => [torrent.infoHash, torrent]));
-  assert.deepEqual([...listed.keys()].sort(), [...model.torrents.keys()].sort());
+  assert.deepEqual([...listed.keys()].toSorted(), [...model.torrents.keys()].toSorted());
   let seeders = 0;
   let peers = 0;
   for (const [infoHash, torrent] of model.torrents) {
@@ -50,8 +50,8 @@ function assertSame(store: Store, model: ModelStore): void {
     }));
     const key = (peer: { address: string; port: number }) => `${peer.address}:${peer.port}`;
     assert.deepEqual(
-      stored.sort((a, b) => (key(a) < key(b) ? -1 : 1)),
-      [...torrent.peers.values()].sort((a, b) => (key(a) < key(b) ? -1 : 1)),
+      stored.toSorted((a, b) => (key(a) < key(b) ? -1 : 1)),
+      [...torrent.peers.values()].toSorted((a, b) => (key(a) < key(b) ? -1 : 1)),
     );
     seeders += seedersOf(torrent);
     peers += torrent.peers.size;
@@ -180,7 +180,7 @@ test('keeps at most 64 peers of one address in a swarm, the latest ones', () => 
   for (let i = 0; i < 100; i++) announcer.announce(announceOf({ port: 1000 + i, peerId: hex(i, 20) }), 1 + i);
   const ports = store.peersOf(hex(1, 20)).map((peer) => peer.port);
   assert.deepEqual(
-    ports.sort((a, b) => a - b),
+    ports.toSorted((a, b) => a - b),
     Array.from({ length: 64 }, (_, i) => 1036 + i),
   );
   announcer.announce(announceOf({ port: 5000, peerId: hex(5000, 20), event: AnnounceEvent.stopped }), 200);
@@ -255,7 +255,7 @@ test('agrees with the model after four threads announced, stopped and expired at
     const stored = store
       .peersOf(infoHash)
       .map((peer) => `${Buffer.from(peer.address).toString('hex')}:${peer.port}`);
-    assert.deepEqual(stored.sort(), [...torrent.peers.keys()].sort());
+    assert.deepEqual(stored.toSorted(), [...torrent.peers.keys()].toSorted());
   }
   const peers = [...model.torrents.values()].reduce((sum, torrent) => sum + torrent.peers.size, 0);
   assert.equal(store.totals().ipv4Peers, peers);

@@ -64,12 +64,12 @@ export const migrationSteps: readonly MigrationStep[] = [
     async up(database, driver) {
       const { valid_until: validUntil } = await database('keys').columnInfo();
       if (driver === 'Sqlite3') {
-        if (validUntil?.nullable === false) {
+        if (!validUntil?.nullable) {
           await rebuildSqliteKeys(database);
         }
         return;
       }
-      if (validUntil?.nullable === false || validUntil?.type !== 'bigint') {
+      if (!validUntil?.nullable || validUntil?.type !== 'bigint') {
         await database.schema.alterTable('keys', (table) =>
           table.bigInteger('valid_until').nullable().alter(),
         );
@@ -97,7 +97,7 @@ export const migrationSteps: readonly MigrationStep[] = [
         table.specificType('value', types.integer).notNullable().defaultTo(0);
       });
       await widen(database, driver, 'torrent_aggregate_metrics', 'value');
-      const known = await database('torrent_aggregate_metrics')
+      const known: unknown = await database('torrent_aggregate_metrics')
         .where({ metric_name: completedTotalMetric })
         .first('id');
       if (known === undefined) {

@@ -2,14 +2,8 @@
  * An HTTP listener's answers: a request target and an address in, a status and a body out (BEP 3, 7, 21, 23, 24, 27, 31,
  * 48). Knows no socket; one object per listener and thread. An announce that succeeds allocates nothing.
  */
-import {
-  AnnounceRequest,
-  HASH_BYTES,
-  HASH_WORDS,
-  PeerAddress,
-  ScrapeEntry,
-  SwarmChange,
-} from '../protocol/model.ts';
+import type { AnnounceRequest } from '../protocol/model.ts';
+import { HASH_BYTES, HASH_WORDS, PeerAddress, ScrapeEntry, SwarmChange } from '../protocol/model.ts';
 import {
   announceReplyBound,
   encodeAnnounceReply,

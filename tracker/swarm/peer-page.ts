@@ -1,22 +1,26 @@
 /**
- * A page of peers: memory in a segment for some peers of one swarm and one address family. In a page the compact
- * endpoints (BEP 23, BEP 7) stand together, as an announce reply wants them; what only an update or the REST API reads
- * follows behind. The caller holds the segment's lock.
+ * A page of peers: memory in a segment for some peers of one swarm and one address family. The caller holds the segment's
+ * lock. What is read of many peers at a time stands together: the compact endpoints (BEP 23, BEP 7) as an announce reply
+ * wants them, then the stamps, then the last word of each peer id, which tells most peers apart. The rest follows.
  *
- *   page   0 count | capacity << 16   1.. endpoints (6 or 18 bytes each)   then per peer 12 words:
- *            0 peer id (5)   5 uploaded (2)   7 downloaded (2)   9 left (2)   11 seconds << 2 | event
+ *   page   0 count | capacity << 16   1.. endpoints (6 or 18 bytes each)   stamps (4 bytes each)   id tails (4 bytes each)
+ *          then per peer 10 words:  0 peer id without its tail (4)   4 uploaded (2)   6 downloaded (2)   8 left (2)
+ *   stamp  seconds << 2 | event
  */
 import { type AddressFamily, AnnounceRequest, HASH_WORDS } from '../protocol/model.ts';
 import { halfSipHash } from './half-sip-hash.ts';
 import type { Segment } from './segment.ts';
 
-/** Words of a peer behind the endpoints, and what they are. */
-export const DETAIL_WORDS = 12;
-export const DETAIL_PEER_ID = 0;
-export const DETAIL_UPLOADED = 5;
-export const DETAIL_DOWNLOADED = 7;
-export const DETAIL_LEFT = 9;
-export const DETAIL_STAMP = 11;
+/** Words of a peer's details, and what they are. */
+const DETAIL_WORDS = 10;
+export const DETAIL_UPLOADED = 4;
+export const DETAIL_DOWNLOADED = 6;
+export const DETAIL_LEFT = 8;
+/** Words of a peer id that stand in the details; the last one stands apart. */
+const ID_WORDS = HASH_WORDS - 1;
+const REQUEST_ID = AnnounceRequest.PEER_ID_WORD;
+const REQUEST_TAIL = REQUEST_ID + ID_WORDS;
+const REQUEST_ENDPOINT = AnnounceRequest.ENDPOINT_HALF;
 
 /** The count and the capacity of a page share a word. */
 const COUNT_MASK = 0xffff;
@@ -46,7 +50,7 @@ export class PeerPages {
   /** Makes an empty page; 0 when memory is full. */
   create(capacity: number): number {
     const endpoints = (capacity * this.endpointHalves + 1) >> 1;
-    const page = this.#segment.heap.allocate(1 + endpoints + capacity * DETAIL_WORDS);
+    const page = this.#segment.heap.allocate(1 + endpoints + capacity * (2 + DETAIL_WORDS));
     if (page !== 0) this.#words[page] = capacity << CAPACITY_SHIFT;
     return page;
   }
@@ -62,8 +66,13 @@ export class PeerPages {
     const count = this.count(page);
     const endpoints = this.endpointAt(page, 0);
     this.#halves.copyWithin(this.endpointAt(target, 0), endpoints, endpoints + count * this.endpointHalves);
+    const words = this.#words;
+    const stamps = this.stampAt(page, 0);
+    words.copyWithin(this.stampAt(target, 0), stamps, stamps + count);
+    const tails = this.#tailAt(page, 0);
+    words.copyWithin(this.#tailAt(target, 0), tails, tails + count);
     const details = this.detailAt(page, 0);
-    this.#words.copyWithin(this.detailAt(target, 0), details, details + count * DETAIL_WORDS);
+    words.copyWithin(this.detailAt(target, 0), details, details + count * DETAIL_WORDS);
     this.setCount(target, count);
     this.free(page);
     return target;
@@ -86,34 +95,43 @@ export class PeerPages {
     return (page + 1) * 2 + slot * this.endpointHalves;
   }
 
+  /** Index in words of the stamp in a slot. */
+  stampAt(page: number, slot: number): number {
+    return page + 1 + ((this.capacity(page) * this.endpointHalves + 1) >> 1) + slot;
+  }
+
   /** Index in words of the details in a slot. */
   detailAt(page: number, slot: number): number {
-    return page + 1 + ((this.capacity(page) * this.endpointHalves + 1) >> 1) + slot * DETAIL_WORDS;
+    return this.stampAt(page, 0) + 2 * this.capacity(page) + slot * DETAIL_WORDS;
   }
 
   /** Seconds at which the peer in a slot was last heard. */
   secondsAt(page: number, slot: number): number {
-    return this.#words[this.detailAt(page, slot) + DETAIL_STAMP] >>> 2;
+    return this.#words[this.stampAt(page, slot)] >>> 2;
   }
 
   /** Writes the announcer into a slot. */
   write(page: number, slot: number, request: AnnounceRequest, stamp: number): void {
     const at = this.endpointAt(page, slot);
     for (let i = 0; i < this.endpointHalves; i++) {
-      this.#halves[at + i] = request.halves[AnnounceRequest.ENDPOINT_HALF + i];
+      this.#halves[at + i] = request.halves[REQUEST_ENDPOINT + i];
     }
+    const words = this.#words;
+    words[this.stampAt(page, slot)] = stamp;
+    words[this.#tailAt(page, slot)] = request.words[REQUEST_TAIL];
     const detail = this.detailAt(page, slot);
-    for (let i = 0; i < DETAIL_STAMP; i++) {
-      this.#words[detail + i] = request.words[AnnounceRequest.PEER_ID_WORD + i];
-    }
-    this.#words[detail + DETAIL_STAMP] = stamp;
+    for (let i = 0; i < ID_WORDS; i++) words[detail + i] = request.words[REQUEST_ID + i];
+    for (let i = ID_WORDS; i < DETAIL_WORDS; i++) words[detail + i] = request.words[REQUEST_ID + 1 + i];
   }
 
   copyPeer(page: number, slot: number, targetPage: number, targetSlot: number): void {
     this.copyEndpoints(page, slot, 1, this.#halves, this.endpointAt(targetPage, targetSlot));
+    const words = this.#words;
+    words[this.stampAt(targetPage, targetSlot)] = words[this.stampAt(page, slot)];
+    words[this.#tailAt(targetPage, targetSlot)] = words[this.#tailAt(page, slot)];
     const from = this.detailAt(page, slot);
     const to = this.detailAt(targetPage, targetSlot);
-    for (let i = 0; i < DETAIL_WORDS; i++) this.#words[to + i] = this.#words[from + i];
+    for (let i = 0; i < DETAIL_WORDS; i++) words[to + i] = words[from + i];
   }
 
   /** Copies the endpoints of `count` slots from `slot` on. */
@@ -129,18 +147,49 @@ export class PeerPages {
     const words = this.#words;
     let to = targetWord;
     for (let i = 0; i < count; i++) {
-      const id = this.detailAt(page, slot + i) + DETAIL_PEER_ID;
-      for (let word = 0; word < HASH_WORDS; word++) target[to++] = words[id + word];
+      const id = this.detailAt(page, slot + i);
+      for (let word = 0; word < ID_WORDS; word++) target[to++] = words[id + word];
+      target[to++] = words[this.#tailAt(page, slot + i)];
     }
   }
 
-  hasPeerId(page: number, slot: number, request: AnnounceRequest): boolean {
-    const detail = this.detailAt(page, slot);
-    for (let i = 0; i < HASH_WORDS; i++) {
-      if (this.#words[detail + DETAIL_PEER_ID + i] !== request.words[AnnounceRequest.PEER_ID_WORD + i])
-        return false;
+  /** The slot of the peer with the announcer's address and port, or -1. */
+  findEndpoint(page: number, request: AnnounceRequest): number {
+    const halves = this.#halves;
+    const step = this.endpointHalves;
+    const count = this.count(page);
+    const port = request.halves[REQUEST_ENDPOINT + step - 1];
+    // Ports differ where addresses are the same, as behind one NAT, and nearly always where they are not.
+    for (let slot = 0, at = this.endpointAt(page, 0); slot < count; slot++, at += step) {
+      if (halves[at + step - 1] === port && this.#hasAddress(at, request)) return slot;
     }
-    return true;
+    return -1;
+  }
+
+  /** The slot of the peer with the announcer's address and peer id, or -1. */
+  findPeerId(page: number, request: AnnounceRequest): number {
+    const words = this.#words;
+    const count = this.count(page);
+    const wanted = request.words[REQUEST_TAIL];
+    const tails = this.#tailAt(page, 0);
+    for (let slot = 0; slot < count; slot++) {
+      if (words[tails + slot] === wanted && this.#isAnnouncer(page, slot, request)) return slot;
+    }
+    return -1;
+  }
+
+  /** Of the peers with the announcer's address, if they are `limit` or more, the one that was silent longest; else -1. */
+  findStalestOfAddress(page: number, request: AnnounceRequest, limit: number): number {
+    const step = this.endpointHalves;
+    const count = this.count(page);
+    let peers = 0;
+    let stalest = -1;
+    for (let slot = 0, at = this.endpointAt(page, 0); slot < count; slot++, at += step) {
+      if (!this.#hasAddress(at, request)) continue;
+      peers++;
+      if (stalest < 0 || this.secondsAt(page, slot) < this.secondsAt(page, stalest)) stalest = slot;
+    }
+    return peers < limit ? -1 : stalest;
   }
 
   /** The keyed hash of the announcer's address. */
@@ -155,6 +204,29 @@ export class PeerPages {
       addressScratch[i] = this.#halves[at + 2 * i] | (this.#halves[at + 2 * i + 1] << 16);
     }
     return this.#hash(addressScratch, 0);
+  }
+
+  /** Whether the endpoint at `at` of the halves has the announcer's address. */
+  #hasAddress(at: number, request: AnnounceRequest): boolean {
+    const halves = this.#halves;
+    for (let i = this.endpointHalves - 2; i >= 0; i--) {
+      if (halves[at + i] !== request.halves[REQUEST_ENDPOINT + i]) return false;
+    }
+    return true;
+  }
+
+  /** Whether the peer in a slot, the tail of whose id is known to fit, has the announcer's address and peer id. */
+  #isAnnouncer(page: number, slot: number, request: AnnounceRequest): boolean {
+    const detail = this.detailAt(page, slot);
+    for (let i = 0; i < ID_WORDS; i++) {
+      if (this.#words[detail + i] !== request.words[REQUEST_ID + i]) return false;
+    }
+    return this.#hasAddress(this.endpointAt(page, slot), request);
+  }
+
+  /** Index in words of the last word of the peer id in a slot. */
+  #tailAt(page: number, slot: number): number {
+    return this.stampAt(page, slot) + this.capacity(page);
   }
 
   #hash(words: Int32Array, first: number): number {

@@ -10,7 +10,8 @@
  * Work in one call is bounded by the pages touched: two when a peer comes, nine when one goes, and the directory when it
  * must grow (4 bytes a page).
  */
-import { type AddressFamily, AnnounceRequest, HASH_WORDS } from '../protocol/model.ts';
+import type { AnnounceRequest } from '../protocol/model.ts';
+import { type AddressFamily, HASH_WORDS } from '../protocol/model.ts';
 import { bucketOf, bucketToSplit } from './linear-hashing.ts';
 import { PeerPages } from './peer-page.ts';
 import type { Segment } from './segment.ts';
@@ -54,13 +55,11 @@ export class PeerSets {
   readonly #segment: Segment;
   readonly #pages: PeerPages;
   readonly #words: Int32Array;
-  readonly #halves: Uint16Array;
 
   constructor(segment: Segment, family: AddressFamily, keyLow: number, keyHigh: number) {
     this.#segment = segment;
     this.#pages = new PeerPages(segment, family, keyLow, keyHigh);
     this.#words = segment.words;
-    this.#halves = segment.halves;
   }
 
   /**
@@ -69,41 +68,28 @@ export class PeerSets {
    */
   find(set: number, request: AnnounceRequest, place: PeerPlace): void {
     const words = this.#words;
-    const halves = this.#halves;
     const pages = words[set + SET_PAGES];
     place.clear();
     if (pages === 0) return;
     if (pages > 1) place.addressHash = this.#pages.hashRequest(request);
     const page = words[this.#pageLink(set, pages, place.addressHash)];
     place.page = page;
-    const count = this.#pages.count(page);
-    const wanted = request.halves;
-    const first = AnnounceRequest.ENDPOINT_HALF;
-    const step = this.#pages.endpointHalves;
-    const portHalf = step - 1;
-    const w0 = wanted[first];
-    const w1 = wanted[first + 1];
-    const port = wanted[first + portHalf];
-    let sameAddress = 0;
-    let samePeerId = -1;
-    let stalest = -1;
-    for (let slot = 0, at = (page + 1) * 2; slot < count; slot++, at += step) {
-      if (halves[at + 1] !== w1 || halves[at] !== w0) continue;
-      if (step === 9 && !sameTail(halves, at, wanted, first)) continue;
-      if (halves[at + portHalf] === port) {
-        place.slot = slot;
-        place.known = true;
-        return;
-      }
-      sameAddress++;
-      if (samePeerId < 0 && this.#pages.hasPeerId(page, slot, request)) samePeerId = slot;
-      if (stalest < 0 || this.#pages.secondsAt(page, slot) < this.#pages.secondsAt(page, stalest))
-        stalest = slot;
-    }
-    if (samePeerId >= 0) {
-      place.slot = samePeerId;
-      place.known = true;
-    } else if (sameAddress >= MAX_PEERS_PER_ADDRESS) place.slot = stalest;
+    const pagesOfSet = this.#pages;
+    place.slot = pagesOfSet.findEndpoint(page, request);
+    if (place.slot < 0) place.slot = pagesOfSet.findPeerId(page, request);
+    place.known = place.slot >= 0;
+    if (place.known || pagesOfSet.count(page) < MAX_PEERS_PER_ADDRESS) return;
+    place.slot = pagesOfSet.findStalestOfAddress(page, request, MAX_PEERS_PER_ADDRESS);
+  }
+
+  /** The event that the peer at `place` announced last. */
+  eventAt(place: PeerPlace): number {
+    return this.#words[this.#pages.stampAt(place.page, place.slot)] & 3;
+  }
+
+  /** Seconds at which the peer at `place` was last heard. */
+  secondsAt(place: PeerPlace): number {
+    return this.#pages.secondsAt(place.page, place.slot);
   }
 
   /** The index of the peer's details. */
@@ -217,13 +203,11 @@ export class PeerSets {
     return this.#words[set + SET_PAGES];
   }
 
-  /** Calls `visit` with the halves index of the endpoint and the word index of the details of each peer of a page. */
-  visitPage(set: number, index: number, visit: (endpointHalf: number, detail: number) => void): void {
+  /** Calls `visit` with page and slot of each peer of page number `index`; `pages` reads them. */
+  visitPage(set: number, index: number, visit: (pages: PeerPages, page: number, slot: number) => void): void {
     const page = this.#pageAt(set, this.#words[set + SET_PAGES], index);
     const count = this.#pages.count(page);
-    for (let slot = 0; slot < count; slot++) {
-      visit(this.#pages.endpointAt(page, slot), this.#pages.detailAt(page, slot));
-    }
+    for (let slot = 0; slot < count; slot++) visit(this.#pages, page, slot);
   }
 
   /**
@@ -388,10 +372,4 @@ export class PeerSets {
 /** The capacity for `count` peers and one more, a quarter larger at most. */
 function grown(count: number): number {
   return Math.max(count + 1, Math.floor(count * 1.25));
-}
-
-/** Compares what of two IPv6 addresses follows the first 32 bits. */
-function sameTail(halves: Uint16Array, at: number, wanted: Uint16Array, first: number): boolean {
-  for (let i = 2; i < 8; i++) if (halves[at + i] !== wanted[first + i]) return false;
-  return true;
 }

@@ -11,7 +11,7 @@ import {
   SwarmChange,
 } from '../protocol/model.ts';
 import { lock, unlock } from './lock.ts';
-import { DETAIL_STAMP, isSeeder, leftIsNone } from './peer-page.ts';
+import { isSeeder, leftIsNone } from './peer-page.ts';
 import { PeerPlace, PeerSets, SET_PEERS } from './peer-set.ts';
 import {
   BUCKETS_WORD,
@@ -152,9 +152,7 @@ export class Shard {
     const set = torrent + (family === 4 ? TORRENT_IPV4_PEERS : TORRENT_IPV6_PEERS);
     const pages = torrent === 0 ? 0 : sets.pages(set);
     if (page < pages) {
-      sets.visitPage(set, page, (endpoint, detail) =>
-        peers.push(readPeer(this.segment, family, endpoint, detail)),
-      );
+      sets.visitPage(set, page, (pages, at, slot) => peers.push(readPeer(this.segment, pages, at, slot)));
     }
     unlock(words, LOCK_WORD);
     return pages;
@@ -358,9 +356,8 @@ export class Shard {
     const place = this.#place;
     sets.findStalest(place);
     if (place.slot < 0) return false;
-    const detail = sets.detailAt(place);
-    if (words[detail + DETAIL_STAMP] >>> 2 > staleSeconds) return false;
-    if (isSeeder(words, detail)) this.#countSeeder(torrent, -1);
+    if (sets.secondsAt(place) > staleSeconds) return false;
+    if (isSeeder(words, sets.detailAt(place))) this.#countSeeder(torrent, -1);
     sets.write(place, request, stamp);
     words[EVICTED_PEERS_WORD]++;
     return true;
@@ -378,7 +375,7 @@ export class Shard {
     const words = this.#words;
     const detail = sets.detailAt(place);
     const wasSeeder = isSeeder(words, detail);
-    const storedEvent = words[detail + DETAIL_STAMP] & 3;
+    const storedEvent = sets.eventAt(place);
     sets.write(place, request, stamp);
     const seeders = (isSeeder(words, detail) ? 1 : 0) - (wasSeeder ? 1 : 0);
     if (seeders !== 0) this.#countSeeder(torrent, seeders);

@@ -1,12 +1,6 @@
 /** What is read out of the swarm store: torrents, peers and news as plain values. The caller holds the segment's lock. */
 import { type AnnounceEvent, HASH_WORDS } from '../protocol/model.ts';
-import {
-  DETAIL_DOWNLOADED,
-  DETAIL_LEFT,
-  DETAIL_PEER_ID,
-  DETAIL_STAMP,
-  DETAIL_UPLOADED,
-} from './peer-page.ts';
+import { DETAIL_DOWNLOADED, DETAIL_LEFT, DETAIL_UPLOADED, type PeerPages } from './peer-page.ts';
 import { SET_PEERS } from './peer-set.ts';
 import type { Segment } from './segment.ts';
 import {
@@ -77,21 +71,27 @@ export function readNews(words: Int32Array, torrent: number): TorrentNews {
   };
 }
 
-/** Reads a peer, given where its endpoint is in halves and its details in words. */
-export function readPeer(segment: Segment, family: 4 | 6, endpoint: number, detail: number): StoredPeer {
-  const { buffer, words } = segment;
-  const addressBytes = family === 4 ? 4 : 16;
-  const endpointBytes = new Uint8Array(buffer, endpoint * 2, addressBytes + 2);
+/** Reads the peer in a slot of a page. */
+export function readPeer(segment: Segment, pages: PeerPages, page: number, slot: number): StoredPeer {
+  const { words, halves } = segment;
+  const endpoint = Uint8Array.from(
+    new Uint8Array(halves.buffer, pages.endpointAt(page, slot) * 2, pages.endpointHalves * 2),
+  );
+  const portByte = endpoint.length - 2;
+  const peerId = new Int32Array(HASH_WORDS);
+  pages.copyPeerIds(page, slot, 1, peerId, 0);
+  const stamp = words[pages.stampAt(page, slot)];
+  const detail = pages.detailAt(page, slot);
   return {
-    peerId: new Uint8Array(buffer, (detail + DETAIL_PEER_ID) * 4, 4 * HASH_WORDS).slice(),
-    address: endpointBytes.slice(0, addressBytes),
-    port: (endpointBytes[addressBytes] << 8) | endpointBytes[addressBytes + 1],
-    updatedSeconds: words[detail + DETAIL_STAMP] >>> 2,
+    peerId: new Uint8Array(peerId.buffer),
+    address: endpoint.subarray(0, portByte),
+    port: (endpoint[portByte] << 8) | endpoint[portByte + 1],
+    updatedSeconds: stamp >>> 2,
     uploaded: readCounter(words, detail + DETAIL_UPLOADED),
     downloaded: readCounter(words, detail + DETAIL_DOWNLOADED),
     left: readCounter(words, detail + DETAIL_LEFT),
     // Two bits of the stamp hold 0 to 2, which are events.
-    event: (words[detail + DETAIL_STAMP] & 3) as AnnounceEvent,
+    event: (stamp & 3) as AnnounceEvent,
   };
 }
 

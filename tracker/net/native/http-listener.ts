@@ -41,7 +41,7 @@ const PATIENCE_MILLIS = 5_000;
 const PATIENCE_SECONDS = PATIENCE_MILLIS / 1000;
 /** The longest request head. */
 const MAX_HEAD_BYTES = 2 * MAX_TARGET_BYTES;
-/** Connections that may wait in one thread; the one that has waited longest goes for a new one. */
+/** Connections that may wait in one thread, descriptors permitting; the one that has waited longest goes for a new one. */
 const MAX_CONNECTIONS = 8_192;
 const BACKLOG = 4_096;
 /** Connections that are taken before other sockets of the thread have their turn. */
@@ -129,15 +129,7 @@ class NativeHttpListener implements EventSource, Ticking {
   handle(): void {
     this.#nowMillis = performance.now();
     this.#service.readClock();
-    for (let i = 0; i < ACCEPTS_PER_EVENT; i++) {
-      this.#memory.view.setUint32(ADDRESS_LENGTH, SOCKET_ADDRESS_BYTES, true);
-      const flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
-      const fd = this.#libc.accept4(this.#fd, this.#base, this.#base + ADDRESS_LENGTH, flags);
-      // Nobody is there, or descriptors have run out, which is better when connections end.
-      if (fd < 0) return;
-      readSocketAddress(this.#memory, 0, this.#source);
-      this.#serveNew(fd);
-    }
+    for (let i = 0; i < ACCEPTS_PER_EVENT; i++) if (!this.#accept()) return;
   }
 
   tick(nowMillis: number): void {
@@ -173,7 +165,9 @@ class NativeHttpListener implements EventSource, Ticking {
   async close(graceMillis: number): Promise<void> {
     this.#loop.forget(this.#fd);
     // What the kernel has accepted already is answered.
-    this.handle();
+    this.#nowMillis = performance.now();
+    this.#service.readClock();
+    for (let i = 0; i < BACKLOG && this.#accept(); i++);
     this.#libc.close(this.#fd);
     this.#isClosing = true;
     for (const connection of this.#waiting) {
@@ -183,6 +177,21 @@ class NativeHttpListener implements EventSource, Ticking {
     this.#loop.run(() => this.#waiting.size === 0 || performance.now() > endMillis);
     for (const connection of this.#waiting) this.#end(connection);
     await Promise.resolve();
+  }
+
+  /** Takes a new connection. Returns whether one was there. */
+  #accept(): boolean {
+    this.#memory.view.setUint32(ADDRESS_LENGTH, SOCKET_ADDRESS_BYTES, true);
+    const flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
+    const fd = this.#libc.accept4(this.#fd, this.#base, this.#base + ADDRESS_LENGTH, flags);
+    if (fd >= 0) {
+      readSocketAddress(this.#memory, 0, this.#source);
+      this.#serveNew(fd);
+      return true;
+    }
+    const errno = this.#libc.errno();
+    const isOutOfDescriptors = errno === Errno.EMFILE || errno === Errno.ENFILE;
+    return isOutOfDescriptors && this.#endOldest();
   }
 
   #serveNew(fd: number): void {
@@ -299,7 +308,10 @@ class NativeHttpListener implements EventSource, Ticking {
     }
     this.#loop.change(connection.fd, EPOLLIN);
     const { received } = connection;
-    if (received === null) return;
+    if (received === null) {
+      this.#wait(connection.fd, connection, null, true);
+      return;
+    }
     this.#service.readClock();
     this.#memory.bytes.set(received, INPUT);
     connection.received = null;
@@ -336,12 +348,7 @@ class NativeHttpListener implements EventSource, Ticking {
       }
       return connection;
     }
-    if (this.#waiting.size >= MAX_CONNECTIONS) {
-      for (const oldest of this.#waiting) {
-        this.#end(oldest);
-        break;
-      }
-    }
+    if (this.#waiting.size >= MAX_CONNECTIONS) this.#endOldest();
     const source = new PeerAddress();
     source.copyAddress(this.#source);
     source.port = this.#source.port;
@@ -361,6 +368,15 @@ class NativeHttpListener implements EventSource, Ticking {
   #close(fd: number, connection: Connection | null): void {
     if (connection === null) this.#libc.close(fd);
     else this.#end(connection);
+  }
+
+  /** Ends the connection that has waited longest, for a new one. Returns whether there was one. */
+  #endOldest(): boolean {
+    for (const oldest of this.#waiting) {
+      this.#end(oldest);
+      return true;
+    }
+    return false;
   }
 
   #end(connection: Connection): void {

@@ -32,7 +32,9 @@ export interface Libc {
 const SUPPORTED_ARCHITECTURES = new Set(['x64', 'arm64']);
 const LIBRARY_NAMES = ['libc.so.6', 'libc.musl-x86_64.so.1', 'libc.musl-aarch64.so.1'];
 
-export const Errno = { EINTR: 4, EAGAIN: 11, ...koffi.os.errno } as const;
+export const Errno = { EINTR: 4, EAGAIN: 11, ENFILE: 23, EMFILE: 24 } as const;
+/** Names of all error numbers. */
+export const ERRNO_NAMES: Readonly<Record<string, number>> = koffi.os.errno;
 
 /** Opens the library, or says in one line why native sockets are not to be had here. */
 export function openLibc(): Libc | string {
@@ -83,8 +85,8 @@ export interface NativeMemory {
 
 /** Takes memory from the C library, aligned to 16 bytes. */
 export function allocateNative(bytes: number): NativeMemory {
-  const pointer = koffi.alloc('uint8_t', bytes);
-  const buffer: ArrayBuffer = koffi.view(pointer, bytes);
+  const pointer: unknown = koffi.alloc('uint8_t', bytes);
+  const buffer = koffi.view(pointer, bytes);
   new Uint8Array(buffer).fill(0);
   return { address: Number(koffi.address(pointer)), buffer };
 }

@@ -19,7 +19,7 @@ import {
   SOCK_CLOEXEC,
   SOL_SOCKET,
 } from './constants.ts';
-import { allocateNative, Errno, type Libc } from './libc.ts';
+import { allocateNative, ERRNO_NAMES, type Libc } from './libc.ts';
 
 /** Room for either kind of address. */
 export const SOCKET_ADDRESS_BYTES = 32;
@@ -96,7 +96,7 @@ export function getOption(libc: Libc, fd: number, level: number, name: number): 
 /** The last error of the system as an `Error` with its code. */
 export function systemError(libc: Libc): Error {
   const number = libc.errno();
-  const code = Object.entries(Errno).find(([, value]) => value === number)?.[0] ?? `errno ${number}`;
+  const code = Object.entries(ERRNO_NAMES).find(([, value]) => value === number)?.[0] ?? `errno ${number}`;
   return Object.assign(new Error(code), { code });
 }
 

@@ -1,0 +1,64 @@
+/**
+ * What the desired objects depend on beside the resource: the operator's own settings, the cluster's abilities, and what
+ * is there already. All of it is plain data, gathered by others.
+ */
+import type { PodTemplate } from './kubernetes-object.ts';
+
+/** APIs that a cluster may have or not. */
+export type OptionalApi =
+  | 'cert-manager.io/v1/Certificate'
+  | 'gateway.networking.k8s.io/v1/HTTPRoute'
+  | 'gateway.networking.k8s.io/v1alpha2/UDPRoute'
+  | 'monitoring.coreos.com/v1/ServiceMonitor'
+  | 'monitoring.coreos.com/v1/PrometheusRule';
+
+/** The operator and its cluster. */
+export interface Environment {
+  /** The image of trackers whose resource names none. */
+  readonly defaultImage: string;
+  /** Where the operator's pods are; undefined when it runs outside the cluster. */
+  readonly operatorNamespace: string | undefined;
+  readonly apis: ReadonlySet<OptionalApi>;
+  /** The address families of pods; the first is that of a pod's main address. */
+  readonly ipFamilies: readonly (4 | 6)[];
+  /** Dashboards of trackers: the name of a file, and its JSON. */
+  readonly dashboards: ReadonlyMap<string, string>;
+  readonly now: Date;
+}
+
+/** A Secret as it is there. */
+export interface ObservedSecret {
+  /** Decoded. */
+  readonly data: ReadonlyMap<string, string>;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+/** The volume claim as it is there. */
+export interface ObservedClaim {
+  /** The size that it asks for. */
+  readonly size: string;
+  readonly storageClassName: string | undefined;
+}
+
+/** The workload as it is there: what its pods were last rendered as. */
+export interface ObservedWorkload {
+  readonly kind: WorkloadKind;
+  /** The text of the annotation `renderedFor`. */
+  readonly renderedFor: string | undefined;
+  /** The annotation `podTemplate`, read; undefined when it can't be. */
+  readonly recordedTemplate: PodTemplate | undefined;
+}
+
+/** What runs the pods. */
+export type WorkloadKind = 'Deployment' | 'StatefulSet' | 'DaemonSet';
+
+/** What is there. */
+export interface Observed {
+  /** By name: those that the resource names and those that were generated. */
+  readonly secrets: ReadonlyMap<string, ObservedSecret>;
+  readonly claim: ObservedClaim | undefined;
+  readonly workload: ObservedWorkload | undefined;
+}
+
+/** A cluster in which nothing is there yet. */
+export const NOTHING_OBSERVED: Observed = { secrets: new Map(), claim: undefined, workload: undefined };

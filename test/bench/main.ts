@@ -1,0 +1,165 @@
+/**
+ * The benchmarks of the tracker, by name: `node test/bench/main.ts udp --help`. They print ratios between servers that
+ * were measured in the same run, and never fail because of a time.
+ */
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { Command, InvalidArgumentError } from 'commander';
+import { benchApi } from './api-bench.ts';
+import { benchHttp } from './http-bench.ts';
+import { benchMemory } from './memory-bench.ts';
+import { fetchOpentracker } from './opentracker.ts';
+import { PROFILES } from './population.ts';
+import { type BenchServer, type Protocol, SERVERS } from './servers.ts';
+import { benchStart } from './start-bench.ts';
+import { benchUdp } from './udp-bench.ts';
+
+const DEFAULT_FOLDER = join(import.meta.dirname, 'results');
+
+interface RoundOptions {
+  readonly servers?: string;
+  readonly rounds: number;
+  readonly warmUp: number;
+  readonly seconds: number;
+  readonly workers: number;
+  readonly serverCpus: string;
+  readonly clientCpu: string;
+  readonly out: string;
+}
+
+interface UdpOptions extends RoundOptions {
+  readonly profiles: readonly string[];
+  readonly latency: boolean;
+}
+
+interface HttpOptions extends RoundOptions {
+  readonly connections: number;
+}
+
+interface FillOptions {
+  readonly torrents: number;
+  readonly peers: number;
+  readonly out: string;
+}
+
+const program = new Command('bench').description('Benchmarks of the tracker: ratios, never verdicts.');
+
+roundsCommand('udp', 'UDP: requests per CPU-second, peers, memory, latency')
+  .option('--profiles <names>', `profiles, of ${Object.keys(PROFILES).join(', ')}`, parseProfiles, [
+    '1',
+    '2',
+    '3',
+  ])
+  .option('--no-latency', 'leave the latency at half load out')
+  .action(async (options: UdpOptions) => {
+    const { profiles, latency } = options;
+    await benchUdp({ ...(await roundsOf('udp', options)), profiles, measuresLatency: latency });
+  });
+
+roundsCommand('http', 'Plain HTTP: announces per CPU-second')
+  .option('--connections <count>', 'connections at a time', parseCount, 50)
+  .action(async (options: HttpOptions) => {
+    await benchHttp({ ...(await roundsOf('http', options)), connections: options.connections });
+  });
+
+program
+  .command('memory')
+  .description('Bytes per peer, and how long announces wait while the whole store is walked')
+  .option('--torrents <count>', 'torrents', parseCount, 1_000_000)
+  .option('--peers <count>', 'peers, at least as many', parseCount, 10_000_000)
+  .option('--rate <count>', 'announces per second while the store is walked', parseCount, 50_000)
+  .option('--out <folder>', 'where the figures go', DEFAULT_FOLDER)
+  .action(async ({ torrents, peers, rate, out }: FillOptions & { readonly rate: number }) => {
+    await benchMemory({ torrents, peers, ratePerSecond: rate, folder: out });
+  });
+
+program
+  .command('api')
+  .description('The REST API over a large store')
+  .option('--torrents <count>', 'torrents', parseCount, 1_000_000)
+  .option('--peers <count>', 'peers, at least as many', parseCount, 2_000_000)
+  .option('--rounds <count>', 'requests of each kind', parseCount, 10)
+  .option('--out <folder>', 'where the figures go', DEFAULT_FOLDER)
+  .action(async ({ torrents, peers, rounds, out }: FillOptions & { readonly rounds: number }) => {
+    await benchApi({ torrents, peers, rounds, folder: out });
+  });
+
+program
+  .command('start')
+  .description('The time from a start to the first answer')
+  .option('--servers <names>', 'servers (default: all that are here)')
+  .option('--rounds <count>', 'starts of each server', parseCount, 5)
+  .option('--server-cpus <list>', 'processors of the server, as taskset takes them', '0')
+  .option('--out <folder>', 'where the figures go', DEFAULT_FOLDER)
+  .action(async ({ servers, rounds, serverCpus, out }: RoundOptions) => {
+    await benchStart({ servers: await chooseServers('udp', servers), rounds, serverCpus, folder: out });
+  });
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  // A server that does not start is nothing that a stack explains.
+  program.error(error instanceof Error ? error.message : String(error));
+}
+
+/** A command that measures servers side by side. */
+function roundsCommand(name: Protocol, description: string): Command {
+  return program
+    .command(name)
+    .description(description)
+    .option(
+      '--servers <names>',
+      'servers; the first is compared with the others (default: all that are here)',
+    )
+    .option('--rounds <count>', 'rounds, in each of which every server has its turn', parseCount, 3)
+    .option('--warm-up <seconds>', 'seconds before the counting, at least', parseCount, 2)
+    .option('--seconds <seconds>', 'seconds that are counted', parseCount, 5)
+    .option('--workers <count>', 'network threads of a server', parseCount, 1)
+    .option('--server-cpus <list>', 'processors of the server, as taskset takes them', '0')
+    .option('--client-cpu <number>', 'processor of the load', '1')
+    .option('--out <folder>', 'where the figures go', DEFAULT_FOLDER);
+}
+
+async function roundsOf(protocol: Protocol, options: RoundOptions) {
+  if (availableParallelism() < 2) program.error('server and load need a processor each, and here is one');
+  return {
+    servers: await chooseServers(protocol, options.servers),
+    rounds: options.rounds,
+    warmUpSeconds: options.warmUp,
+    seconds: options.seconds,
+    workers: options.workers,
+    serverCpus: options.serverCpus,
+    clientCpu: options.clientCpu,
+    folder: options.out,
+  };
+}
+
+/** The servers of a protocol that can be measured, named or all; says which can't and why. */
+async function chooseServers(protocol: Protocol, names: string | undefined): Promise<BenchServer[]> {
+  await fetchOpentracker();
+  const fitting = SERVERS.filter(({ protocols }) => protocols.includes(protocol));
+  const wanted =
+    names?.split(',').map((name) => {
+      const server = fitting.find((each) => each.name === name);
+      if (server !== undefined) return server;
+      return program.error(`no server ${name}; there are ${fitting.map((each) => each.name).join(', ')}`);
+    }) ?? fitting;
+  const present = wanted.filter((server) => {
+    const obstacle = server.obstacle();
+    console.log(`${server.name}: ${obstacle === undefined ? server.remark : `left out (${obstacle})`}`);
+    return obstacle === undefined;
+  });
+  return present.length > 0 ? present : program.error('none of these servers is here');
+}
+
+function parseCount(text: string): number {
+  const count = Number(text);
+  if (!Number.isInteger(count) || count < 1) throw new InvalidArgumentError('a whole number from 1');
+  return count;
+}
+
+function parseProfiles(text: string): string[] {
+  const names = text.split(',');
+  if (names.some((name) => !(name in PROFILES))) throw new InvalidArgumentError('no such profile');
+  return names;
+}

@@ -1,0 +1,323 @@
+/**
+ * The servers that are measured, each as a process that is pinned to processors of its own: how it is started with one
+ * thread, open to everybody, on loopback, and when it is ready.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { encodeConnectRequest } from '../../tracker/protocol/udp-client.ts';
+import { findProgram } from '../support/parts.ts';
+import { findOpentracker } from './opentracker.ts';
+import { infoHashText } from './population.ts';
+
+/** What a server is asked over. */
+export type Protocol = 'udp' | 'http';
+
+/** What a start is given. */
+interface StartContext {
+  readonly protocol: Protocol;
+  readonly port: number;
+  /** An empty folder, removed afterwards. */
+  readonly folder: string;
+  /** Torrents of the load, for trackers that want to be told. */
+  readonly torrents: number;
+  /** Network threads. */
+  readonly workers: number;
+}
+
+interface Invocation {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+/** A server that can be measured. */
+export interface BenchServer {
+  readonly name: string;
+  readonly protocols: readonly Protocol[];
+  /** What to know when comparing: said above the report. */
+  readonly remark: string;
+  /** Why it can't be measured here; undefined when it can. */
+  obstacle(): string | undefined;
+  invocation(context: StartContext): Invocation;
+}
+
+/** A server that runs. */
+export interface RunningServer {
+  readonly pid: number;
+  readonly port: number;
+  /** Milliseconds from its start to its first answer. */
+  readonly readyMillis: number;
+  /** Ends the process and removes its files. */
+  stop(): Promise<void>;
+}
+
+export interface ServerOptions {
+  readonly protocol: Protocol;
+  readonly torrents: number;
+  readonly workers: number;
+  /** Processors, as taskset(1) takes them. */
+  readonly cpus: string;
+}
+
+const ROOT = join(import.meta.dirname, '../..');
+const READY_DEADLINE_MILLIS = 60_000;
+const STOP_DEADLINE_MILLIS = 5_000;
+/** A datagram to a port where nobody listens yet is lost, mostly without a word. */
+const ANSWER_MILLIS = 20;
+const ANSWER_HTTP_MILLIS = 500;
+const ASK_AGAIN_MILLIS = 5;
+
+/** Every server, in the order of the report. */
+export const SERVERS: readonly BenchServer[] = [
+  ours('tracker', 'native'),
+  ours('tracker-portable', 'portable'),
+  {
+    name: 'echo',
+    protocols: ['udp'],
+    remark: 'a fixed reply of 188 bytes on the same sockets: the floor',
+    obstacle: () => undefined,
+    invocation: ({ port }) => node('test/bench/echo-server.ts', String(port)),
+  },
+  {
+    name: 'opentracker',
+    protocols: ['udp', 'http'],
+    remark: 'Debian package; it serves listed torrents only, so all of them are listed',
+    obstacle: () => (findOpentracker() === undefined ? 'apt-get install opentracker' : undefined),
+    invocation: ({ port, folder, torrents }) => {
+      const hashes = Array.from({ length: torrents }, (_, torrent) => `${infoHashText(torrent)}\n`);
+      writeFileSync(join(folder, 'whitelist'), hashes.join(''));
+      // It goes on as the user nobody, in this folder.
+      chmodSync(folder, 0o755);
+      const args = [
+        '-i',
+        '127.0.0.1',
+        '-p',
+        String(port),
+        '-P',
+        String(port),
+        '-d',
+        folder,
+        '-w',
+        'whitelist',
+      ];
+      const found = findOpentracker();
+      return {
+        command: found?.program ?? 'opentracker',
+        args,
+        environment:
+          found === undefined || found.libraries === '' ? {} : { LD_LIBRARY_PATH: found.libraries },
+      };
+    },
+  },
+  {
+    name: 'bittorrent-tracker',
+    protocols: ['udp', 'http'],
+    remark: 'npm package, the usual tracker in JavaScript',
+    obstacle: () => undefined,
+    invocation: ({ protocol, port }) =>
+      node(
+        'node_modules/bittorrent-tracker/bin/cmd.js',
+        `--${protocol}`,
+        `--port=${port}`,
+        '--silent',
+        '--no-stats',
+        '--http-hostname=127.0.0.1',
+        '--udp-hostname=127.0.0.1',
+      ),
+  },
+  {
+    name: 'torrust-tracker',
+    protocols: ['udp', 'http'],
+    remark: 'on PATH; statistics off',
+    obstacle: () => onPath('torrust-tracker', 'cargo install torrust-tracker'),
+    invocation: ({ protocol, port, folder }) => ({
+      command: 'torrust-tracker',
+      args: [],
+      environment: {
+        TORRUST_TRACKER_CONFIG_TOML: [
+          '[metadata]\nschema_version = "2.0.0"',
+          '[logging]\nthreshold = "error"',
+          '[core]\nlisted = false\nprivate = false\ntracker_usage_statistics = false',
+          `[core.database]\ndriver = "sqlite3"\npath = ${JSON.stringify(join(folder, 'tracker.db'))}`,
+          `[[${protocol}_trackers]]\nbind_address = "127.0.0.1:${port}"`,
+          '[health_check_api]\nbind_address = "127.0.0.1:0"',
+        ].join('\n\n'),
+      },
+    }),
+  },
+  aquatic('aquatic_udp', 'udp'),
+  aquatic('aquatic_http', 'http'),
+];
+
+/** Starts a server and waits until it answers. Rejects with what it printed when it does not. */
+export async function startServer(server: BenchServer, options: ServerOptions): Promise<RunningServer> {
+  const folder = mkdtempSync(join(tmpdir(), 'torrust-bench-'));
+  const { protocol, cpus } = options;
+  const port = await freePort();
+  const { command, args, environment } = server.invocation({ ...options, port, folder });
+  const startMillis = performance.now();
+  const child = spawn('taskset', ['--cpu-list', cpus, command, ...args], {
+    cwd: ROOT,
+    env: { ...process.env, ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const output = keepOutput(child);
+  const stop = async (): Promise<void> => {
+    await end(child);
+    rmSync(folder, { recursive: true, force: true });
+  };
+  try {
+    while (!(await (protocol === 'udp' ? answersUdp(port) : answersHttp(port)))) {
+      if (child.exitCode !== null) throw new Error(`${server.name} ended at once: ${output()}`);
+      if (performance.now() - startMillis > READY_DEADLINE_MILLIS) {
+        throw new Error(`${server.name} does not answer: ${output()}`);
+      }
+      await sleep(ASK_AGAIN_MILLIS);
+    }
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  // taskset(1) becomes the command, so that this is the process of the server.
+  return { pid: child.pid ?? 0, port, readyMillis: performance.now() - startMillis, stop };
+}
+
+function ours(name: string, sockets: 'native' | 'portable'): BenchServer {
+  return {
+    name,
+    protocols: ['udp', 'http'],
+    remark: `this tracker, ${sockets} sockets`,
+    obstacle: () => undefined,
+    invocation: ({ protocol, port, folder, workers }) => {
+      const file = join(folder, 'tracker.toml');
+      writeFileSync(
+        file,
+        [
+          '[metadata]\nschema_version = "3.0.0"',
+          '[logging]\ntrace_filter = "warn"',
+          '[core]\nlisted = false\nprivate = false',
+          `[[${protocol}_trackers]]\nbind_address = "127.0.0.1:${port}"`,
+          '[health_check_api]\nbind_address = "127.0.0.1:0"',
+          `[network]\nworkers = ${workers}\nsockets = "${sockets}"`,
+        ].join('\n\n'),
+      );
+      return node('tracker/cli/main.ts', 'run', '--config', file);
+    },
+  };
+}
+
+function aquatic(name: string, protocol: Protocol): BenchServer {
+  const features = protocol === 'udp' ? ' --no-default-features --features mimalloc[,io-uring]' : '';
+  return {
+    name,
+    protocols: [protocol],
+    remark: 'on PATH, as it was built',
+    obstacle: () => onPath(name, `cargo install --locked ${name}${features}`),
+    invocation: ({ port, folder, workers }) => {
+      const file = join(folder, 'aquatic.toml');
+      const bind =
+        protocol === 'udp'
+          ? `use_ipv6 = false\naddress_ipv4 = "127.0.0.1:${port}"`
+          : `use_ipv6 = false\naddress_ipv4 = "127.0.0.1:${port}"\nenable_tls = false`;
+      writeFileSync(file, `socket_workers = ${workers}\n\n[network]\n${bind}\n`);
+      return { command: name, args: ['-c', file] };
+    },
+  };
+}
+
+function node(...args: string[]): Invocation {
+  return { command: process.execPath, args };
+}
+
+function onPath(program: string, way: string): string | undefined {
+  return findProgram(program) === undefined ? way : undefined;
+}
+
+/** The last of what a process printed. */
+function keepOutput(child: ChildProcess): () => string {
+  let text = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding('utf8').on('data', (chunk: string) => {
+      text = (text + chunk).slice(-2000);
+    });
+  }
+  return () => text.trim();
+}
+
+/**
+ * A port that was free for TCP and UDP a moment ago: not every server can be asked which one the kernel chose, and some
+ * take both.
+ */
+async function freePort(): Promise<number> {
+  for (;;) {
+    const server = createServer();
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const address = server.address();
+    const port = typeof address === 'object' && address !== null ? address.port : 0;
+    const isFree = await isFreeForUdp(port);
+    await new Promise((resolve) => server.close(resolve));
+    if (isFree) return port;
+  }
+}
+
+async function isFreeForUdp(port: number): Promise<boolean> {
+  const socket = createSocket('udp4');
+  try {
+    socket.bind(port, '127.0.0.1');
+    await once(socket, 'listening');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.close();
+  }
+}
+
+async function answersUdp(port: number): Promise<boolean> {
+  const socket = createSocket('udp4');
+  try {
+    const answered = new Promise<boolean>((resolve) => {
+      socket.on('message', () => resolve(true));
+      socket.on('error', () => resolve(false));
+      setTimeout(resolve, ANSWER_MILLIS, false);
+    });
+    socket.connect(port, '127.0.0.1');
+    await once(socket, 'connect');
+    socket.send(encodeConnectRequest(1));
+    return await answered;
+  } finally {
+    socket.close();
+  }
+}
+
+/** Whether an announce is answered, with whatever: a port that takes connections may not be served yet. */
+async function answersHttp(port: number): Promise<boolean> {
+  const infoHash = infoHashText(0).replace(/../g, '%$&');
+  const query = `info_hash=${infoHash}&peer_id=-BN0001-000000000000&port=1&uploaded=0&downloaded=0&left=0&compact=1`;
+  try {
+    const response = await fetch(`http://127.0.0.1:${port}/announce?${query}`, {
+      signal: AbortSignal.timeout(ANSWER_HTTP_MILLIS),
+      headers: { connection: 'close' },
+    });
+    await response.arrayBuffer();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit');
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_DEADLINE_MILLIS);
+  await exited;
+  clearTimeout(timer);
+}
