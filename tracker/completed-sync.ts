@@ -41,11 +41,12 @@ export class CompletedSync {
     this.#ended = this.#work();
   }
 
-  /** Writes what there is once more, if the database is there, and ends. */
+  /** Writes all that there is, if the database is there, and ends. */
   async stop(): Promise<void> {
     this.#abort.abort();
     await this.#ended;
-    await this.#round();
+    // A batch may have waited from before, and a round takes so many torrents only.
+    while (await this.#round());
   }
 
   async #work(): Promise<void> {
@@ -57,9 +58,17 @@ export class CompletedSync {
     }
   }
 
-  async #round(): Promise<void> {
+  /** Takes the news and writes them. Returns whether the database had something to do, and did it. */
+  async #round(): Promise<boolean> {
     try {
       if (this.#batch === null) this.#take();
+      const hasWork = this.#batch !== null || this.#basesWanted.size > 0;
+      // The bases come before the batch, or they would contain it, and it would count twice.
+      if (this.#basesWanted.size > 0) {
+        const bases = await this.#database.loadCompleted([...this.#basesWanted]);
+        this.#basesWanted.clear();
+        for (const [infoHash, completed] of bases) this.#store.addCompleted(infoHash, completed);
+      }
       if (this.#batch !== null) {
         await this.#database.addCompleted(this.#batch.id, this.#batch.increments);
         this.#batch = null;
@@ -69,13 +78,10 @@ export class CompletedSync {
         this.totalCompleted = await this.#database.totalCompleted();
         this.#isTotalKnown = true;
       }
-      if (this.#basesWanted.size === 0) return;
-      const bases = await this.#database.loadCompleted([...this.#basesWanted]);
-      this.#basesWanted.clear();
-      for (const [infoHash, completed] of bases) this.#store.addCompleted(infoHash, completed);
+      return hasWork;
     } catch (error) {
-      if (error instanceof DatabaseError && error.code === 'unavailable') return;
-      this.#onError(error);
+      if (!(error instanceof DatabaseError && error.code === 'unavailable')) this.#onError(error);
+      return false;
     }
   }
 

@@ -5,6 +5,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { Access } from './access.ts';
+import { AddressBans } from './address-bans.ts';
 import { createHealthApp } from './api/health-app.ts';
 import { KeyKeeper } from './api/key-keeper.ts';
 import { createRestApp } from './api/rest-app.ts';
@@ -28,6 +29,7 @@ import { formatSocketAddress, ListenError } from './listen-error.ts';
 import { listenerSetups } from './listener-setups.ts';
 import { automaticSwarmBytes } from './memory-limit.ts';
 import { maxThreads, NetworkThreads, supportedThreads } from './network-threads.ts';
+import { Pardon } from './pardon.ts';
 import { Policy } from './policy.ts';
 import { Reload } from './reload.ts';
 import {
@@ -81,6 +83,7 @@ interface Core {
   readonly policy: Policy;
   readonly counters: CounterRows;
   readonly connectionKeys: ConnectionKeys;
+  readonly bans: AddressBans;
   readonly database: Database | null;
   readonly keys: KeyKeeper;
   readonly whitelist: WhitelistKeeper;
@@ -124,6 +127,8 @@ async function startParts(options: StartOptions, started: UndoStack): Promise<Ru
 
   const housekeeper = new Housekeeper(core.store, core.policy, config.core.inactive_peer_cleanup_interval);
   started.add(() => housekeeper.stop());
+  const pardon = new Pardon(core.bans, config.udp_tracker_server.ip_bans_reset_interval_in_secs);
+  started.add(() => Promise.resolve(pardon.stop()));
   const reload = new Reload(loaded, {
     ...core,
     ...liveInputs(config, inputs, { ...core, api: api?.server ?? null }),
@@ -131,6 +136,7 @@ async function startParts(options: StartOptions, started: UndoStack): Promise<Ru
     load: options.load,
     apply: (changed) => {
       threads.network.update(listenerSetups(changed, inputs.trackerCertificates).map(({ live }) => live));
+      pardon.setInterval(changed.udp_tracker_server.ip_bans_reset_interval_in_secs);
       housekeeper.setInterval(changed.core.inactive_peer_cleanup_interval);
       options.log.configure({ filter: changed.logging.trace_filter, style: changed.logging.trace_style });
     },
@@ -189,6 +195,7 @@ async function startCore(
   const policy = Policy.create(config);
   const connectionKeys = ConnectionKeys.create();
   if (inputs.connectionKeys !== null) connectionKeys.set(inputs.connectionKeys);
+  const bans = AddressBans.create();
   const counters = CounterRows.create(maxThreads(workers));
 
   const opening = inputs.database && openLoggedDatabase(inputs.database, logger, onFailure);
@@ -210,7 +217,7 @@ async function startCore(
     started.add(() => sync.stop());
     completedSync = sync;
   }
-  return { store, access, policy, counters, connectionKeys, database, keys, whitelist, completedSync };
+  return { store, access, policy, counters, connectionKeys, bans, database, keys, whitelist, completedSync };
 }
 
 async function startThreads(
@@ -229,6 +236,7 @@ async function startThreads(
     policy: core.policy.buffer,
     counters: core.counters.buffer,
     connectionKeys: core.connectionKeys.buffer,
+    bans: core.bans.memory,
   };
   const network = await NetworkThreads.start(workers, isNative, setups, memories, onFailure);
   started.add(() => network.stop(STOP_GRACE_MILLIS));
@@ -253,7 +261,7 @@ async function startApi(
     figures: () => ({
       completedInSession: core.counters.sums().completed_downloads,
       completedPersisted: core.completedSync?.totalCompleted ?? 0,
-      bannedIps: 0,
+      bannedIps: core.bans.bannedAddresses,
       connectNanos: 0,
       announceNanos: 0,
       scrapeNanos: 0,

@@ -10,6 +10,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { Worker } from 'node:worker_threads';
 import type { AccessMemory } from './access.ts';
+import type { AddressBansMemory } from './address-bans.ts';
 import type { SocketAddress } from './config/address.ts';
 import { ListenError } from './listen-error.ts';
 import type { ListenerSetup } from './net/listener.ts';
@@ -22,6 +23,7 @@ export interface SharedMemories {
   readonly policy: SharedArrayBuffer;
   readonly counters: SharedArrayBuffer;
   readonly connectionKeys: SharedArrayBuffer;
+  readonly bans: AddressBansMemory;
 }
 
 /** What a thread is started with. */

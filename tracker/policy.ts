@@ -16,6 +16,7 @@ const WORDS = [
   'persistsCompleted',
   'removesPeerless',
   'connectionIdValidation',
+  'maxConnectionIdErrors',
 ] as const;
 type PolicyWord = (typeof WORDS)[number];
 
@@ -57,6 +58,7 @@ export class Policy {
       countsRequests: core.tracker_usage_statistics,
       persistsCompleted: core.tracker_policy.persistent_torrent_completed_stat,
       removesPeerless: core.tracker_policy.remove_peerless_torrents,
+      maxConnectionIdErrors: Math.min(config.udp_tracker_server.max_connection_id_errors_per_ip, 2 ** 31 - 2),
       connectionIdValidation: ConnectionIdValidation[config.udp_tracker_server.connection_id_validation],
     };
     WORDS.forEach((name, index) => Atomics.store(this.#words, index, Number(values[name])));
@@ -91,6 +93,9 @@ export class Policy {
   }
   get removesPeerless(): boolean {
     return this.#words[9] !== 0;
+  }
+  get maxConnectionIdErrors(): number {
+    return this.#words[11];
   }
   get connectionIdValidation(): ConnectionIdValidation {
     // Only values of the type are ever written.

@@ -8,6 +8,7 @@
 import assert from 'node:assert/strict';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { Access } from './access.ts';
+import { AddressBans } from './address-bans.ts';
 import { ConnectionIds } from './connection-id.ts';
 import { ConnectionKeys } from './connection-keys.ts';
 import { HttpService } from './net/http-service.ts';
@@ -27,6 +28,7 @@ const port = parentPort;
 // The thread that starts this one passes exactly this.
 const setup = workerData as WorkerSetup;
 const ids = new ConnectionIds(ConnectionKeys.attach(setup.connectionKeys));
+const bans = AddressBans.attach(setup.bans);
 const counters = CounterRows.attach(setup.counters).row(setup.index);
 const tracker = new Tracker(
   Store.attach(setup.store),
@@ -58,7 +60,7 @@ async function servePortable(): Promise<readonly Listener[]> {
 
 function openPortable(listener: ListenerSetup): Promise<Listener> {
   if (listener.kind === 'udp') {
-    const service = new UdpService(listener, tracker, ids, counters);
+    const service = new UdpService(listener, { tracker, ids, bans, counters });
     return openUdpSocket(listener, service, setup.sharesPorts);
   }
   return openHttpServer(listener, new HttpService(listener, tracker, counters), setup.sharesPorts);
@@ -67,7 +69,7 @@ function openPortable(listener: ListenerSetup): Promise<Listener> {
 async function serveNative(): Promise<readonly Listener[]> {
   // Loaded only where it is used: elsewhere the C library may be missing.
   const { openNativeListeners } = await import('./net/native/listeners.ts');
-  const services = { tracker, ids, counters };
+  const services = { tracker, ids, bans, counters };
   const { listeners, serve } = openNativeListeners(setup.listeners, setup.sharesPorts, services);
   reportListening(listeners);
   serve(() => {

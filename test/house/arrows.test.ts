@@ -9,6 +9,7 @@ import { importsOf, readSources, type Source } from './sources.ts';
 /** What the network threads and the API share: rules and state around one announce, above the swarm store. */
 const CORE = [
   'tracker/access.ts',
+  'tracker/address-bans.ts',
   'tracker/connection-id.ts',
   'tracker/connection-keys.ts',
   'tracker/listen-error.ts',

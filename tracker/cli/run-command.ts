@@ -12,6 +12,8 @@ import { colorsFor, ExitCode, readVersion } from './terminal.ts';
 /** A stop that takes longer is given up: Kubernetes and Docker kill after thirty or ten seconds, and say less. */
 const STOP_LIMIT_MILLIS = 25_000;
 
+const STOP_SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+
 interface RunOptions {
   readonly config?: string;
   readonly generate?: boolean;
@@ -56,7 +58,7 @@ async function run(options: RunOptions): Promise<void> {
   } catch (error) {
     if (!stopping.aborted) throw error;
     logger.info('Stopped before the tracker was up');
-    process.exit(ExitCode.done);
+    end(ExitCode.done);
   }
   // People read the welcome; machines, which asked for JSON, read the log.
   if (logging.trace_style !== 'json') {
@@ -65,7 +67,7 @@ async function run(options: RunOptions): Promise<void> {
   await aborted(stopping);
   await tracker.stop();
   logger.info('Stopped');
-  process.exit(ExitCode.done);
+  end(ExitCode.done);
 }
 
 function load(options: RunOptions): LoadedConfig {
@@ -91,17 +93,17 @@ function loadAgain({ config }: RunOptions, first: ConfigSource): LoadedConfig {
 /** A signal that is aborted by the first SIGINT or SIGTERM. The second one ends the process at once. */
 function listenForStop(logger: Logger): AbortSignal {
   const stop = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  for (const signal of STOP_SIGNALS) {
     process.on(signal, () => {
       if (stop.signal.aborted) {
         logger.warn(`${signal} again: ended without waiting`);
-        process.exit(ExitCode.failed);
+        end(ExitCode.failed);
       }
       logger.info(`${signal}: stopping`);
       stop.abort();
       setTimeout(() => {
         logger.error(`Ended after ${STOP_LIMIT_MILLIS / 1000} s in which the tracker could not be stopped`);
-        process.exit(ExitCode.failed);
+        end(ExitCode.failed);
       }, STOP_LIMIT_MILLIS).unref();
     });
   }
@@ -112,7 +114,13 @@ function listenForStop(logger: Logger): AbortSignal {
 function fail(logger: Logger, error: Error): never {
   const cause = error.cause instanceof Error ? `: ${error.cause.message}` : '';
   logger.fatal({ err: error }, `The tracker can't go on: ${error.message}${cause}`);
-  process.exit(ExitCode.failed);
+  end(ExitCode.failed);
+}
+
+/** Ends the process, which waits for its threads. One that hangs in a dead disk lets it hang: a further signal kills. */
+function end(code: number): never {
+  for (const signal of STOP_SIGNALS) process.removeAllListeners(signal);
+  process.exit(code);
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

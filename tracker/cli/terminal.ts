@@ -8,8 +8,12 @@ export const ExitCode = { done: 0, failed: 1, usage: 2 } as const;
 
 /** Colours for a stream: only on a terminal, and never when `NO_COLOR` asks for none. */
 export function colorsFor(stream: NodeJS.WriteStream): ReturnType<typeof picocolors.createColors> {
-  // `isTTY` is missing where there is no terminal, and picocolors would take that for "as the environment says".
-  return picocolors.createColors(Boolean(stream.isTTY) && picocolors.isColorSupported);
+  return picocolors.createColors(isTerminal(stream) && picocolors.isColorSupported);
+}
+
+/** Node's types promise a boolean that is missing where there is no terminal. */
+function isTerminal(stream: { readonly isTTY?: boolean }): boolean {
+  return stream.isTTY === true;
 }
 
 /** The version of this package. */

@@ -5,6 +5,7 @@
  * A reply is never larger than its request unless the request proves by its connection id that it comes from where it
  * says. An error text is cut to fit, and where the connection id is not checked, the list of peers is.
  */
+import type { AddressBans } from '../address-bans.ts';
 import { IdState, type ConnectionIds } from '../connection-id.ts';
 import { isKeyText } from '../access.ts';
 import { ConnectionIdValidation } from '../policy.ts';
@@ -60,9 +61,19 @@ const MAX_IPV6_PEERS = Math.floor((IPV6_REPLY_BYTES - ANNOUNCE_REPLY_HEAD_BYTES)
 const LENIENT_SECONDS = 30 * 60;
 const BAD_ID_TEXT = 'connection id could not be verified';
 
+/** What answers UDP requests in a thread. */
+export interface UdpServices {
+  readonly tracker: Tracker;
+  readonly ids: ConnectionIds;
+  readonly bans: AddressBans;
+  /** The thread's row of counters. */
+  readonly counters: Float64Array;
+}
+
 export class UdpService {
   readonly #tracker: Tracker;
   readonly #ids: ConnectionIds;
+  readonly #bans: AddressBans;
   readonly #counters: Float64Array;
   readonly #external: PeerAddress | null;
   readonly #request = new AnnounceRequest();
@@ -72,9 +83,10 @@ export class UdpService {
   /** Whether the id of the request at hand proves where it comes from. */
   #isProven = false;
 
-  constructor(setup: UdpListenerSetup, tracker: Tracker, ids: ConnectionIds, counters: Float64Array) {
+  constructor(setup: UdpListenerSetup, { tracker, ids, bans, counters }: UdpServices) {
     this.#tracker = tracker;
     this.#ids = ids;
+    this.#bans = bans;
     this.#counters = counters;
     this.#external = parseExternalAddress(setup.externalIp);
     this.#live = setup.live;
@@ -108,6 +120,10 @@ export class UdpService {
     if (length < REQUEST_HEAD_BYTES || source.port === 0) {
       // Too short to hold a transaction id, or from where nothing can be sent to.
       this.#counters[Counter.udp_requests_discarded]++;
+      return 0;
+    }
+    if (this.#bans.isBanned(source, this.#tracker.policy.maxConnectionIdErrors)) {
+      this.#counters[Counter.udp_requests_banned]++;
       return 0;
     }
     this.#count(isIpv4 ? Counter.udp4_requests : Counter.udp6_requests);
@@ -248,10 +264,12 @@ export class UdpService {
     this.#isProven = state === IdState.valid;
     if (this.#isProven) return true;
     this.#countBadId(state);
-    const validation = this.#tracker.policy.connectionIdValidation;
+    const { policy } = this.#tracker;
+    const validation = policy.connectionIdValidation;
     if (validation === ConnectionIdValidation.disabled) return true;
-    if (validation === ConnectionIdValidation.strict || state !== IdState.expired) return false;
-    this.#isProven = this.#ids.ageSeconds <= LENIENT_SECONDS;
+    const isLenient = validation === ConnectionIdValidation.lenient && state === IdState.expired;
+    this.#isProven = isLenient && this.#ids.ageSeconds <= LENIENT_SECONDS;
+    if (!this.#isProven) this.#bans.countError(source, policy.maxConnectionIdErrors);
     return this.#isProven;
   }
 

@@ -37,13 +37,17 @@ const TAB = 0x09;
 const LF = 0x0a;
 const CR = 0x0d;
 const SPACE = 0x20;
+const ASTERISK = 0x2a;
+const SLASH = 0x2f;
 const COLON = 0x3a;
+const QUESTION = 0x3f;
 const COMMA = 0x2c;
 const ZERO = 0x30;
 
 const GET = asciiBytes('GET ');
 const HEAD = asciiBytes('HEAD ');
 const VERSION = asciiBytes('HTTP/1.');
+const AUTHORITY = asciiBytes('://');
 const CONNECTION = asciiBytes('connection');
 const CONTENT_LENGTH = asciiBytes('content-length');
 const TRANSFER_ENCODING = asciiBytes('transfer-encoding');
@@ -54,11 +58,11 @@ const CLOSE = asciiBytes('close');
 const UPGRADE = asciiBytes('upgrade');
 const KEEP_ALIVE = asciiBytes('keep-alive');
 
+const ALPHANUMERIC = '0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ';
 /** 1 for the bytes of a token (RFC 9110, 5.6.2). */
-const IS_TOKEN = new Uint8Array(256);
-for (const character of "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") {
-  IS_TOKEN[character.charCodeAt(0)] = 1;
-}
+const IS_TOKEN = markBytes(`!#$%&'*+-.^_\`|~${ALPHANUMERIC}`);
+/** 1 for the bytes of a host, name or address, and its port. */
+const IS_HOST = markBytes(`-._~:[]${ALPHANUMERIC}`);
 
 /**
  * Reads the head that begins at `start` of `bytes`, of which those before `end` are there. What comes of a head depends
@@ -142,6 +146,7 @@ function readRequestLine(
   while (at < lineEnd && bytes[at] > SPACE && bytes[at] < 0x7f) at++;
   head.targetEnd = at;
   if (at === head.targetStart || bytes[at] !== SPACE) return HeadState.bad;
+  if (!hasTargetForm(bytes, head.targetStart, at)) return HeadState.bad;
   if (at - head.targetStart > maxTargetBytes) return HeadState.targetTooLong;
   const version = at + 1;
   if (lineEnd - version !== VERSION.length + 1 || !startsWith(bytes, version, lineEnd, VERSION))
@@ -152,6 +157,23 @@ function readRequestLine(
   head.keepsAlive = !head.isHttp10;
   head.saysClose = false;
   return HeadState.complete;
+}
+
+/**
+ * Whether a target is in origin form (`/path`), in asterisk form, or in absolute form (`http://host/path`; RFC 9112, 3.2).
+ * The form of a tunnel (`host:port`) is none that we could serve.
+ */
+function hasTargetForm(bytes: Uint8Array, start: number, end: number): boolean {
+  const first = bytes[start];
+  if (first === SLASH) return true;
+  if (first === ASTERISK) return end - start === 1;
+  let at = start;
+  while (at < end && isLetter(bytes[at])) at++;
+  if (at === start || !startsWith(bytes, at, end, AUTHORITY)) return false;
+  const host = at + AUTHORITY.length;
+  at = host;
+  while (at < end && IS_HOST[bytes[at]] === 1) at++;
+  return at > host && (at === end || bytes[at] === SLASH || bytes[at] === QUESTION);
 }
 
 /** Takes in a header that matters. False when the request must be refused for it. */
@@ -207,6 +229,11 @@ function noteForwarded(head: RequestHead, start: number, end: number): boolean {
   return true;
 }
 
+function isLetter(byte: number): boolean {
+  const lower = byte | 0x20;
+  return lower >= 0x61 && lower <= 0x7a;
+}
+
 function isBlank(byte: number): boolean {
   return byte === SPACE || byte === TAB;
 }
@@ -226,4 +253,10 @@ function startsWith(bytes: Uint8Array, start: number, end: number, text: Uint8Ar
   if (end - start < text.length) return false;
   for (let i = 0; i < text.length; i++) if (bytes[start + i] !== text[i]) return false;
   return true;
+}
+
+function markBytes(characters: string): Uint8Array {
+  const marks = new Uint8Array(256);
+  for (const character of characters) marks[character.charCodeAt(0)] = 1;
+  return marks;
 }

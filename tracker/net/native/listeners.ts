@@ -1,22 +1,13 @@
 /** The listeners of a native network thread, on one event loop, and that loop's life. */
-import type { ConnectionIds } from '../../connection-id.ts';
 import { Counter } from '../../swarm/counters.ts';
-import type { Tracker } from '../../tracker.ts';
 import { HttpService } from '../http-service.ts';
 import type { Listener, ListenerSetup } from '../listener.ts';
-import { UdpService } from '../udp-service.ts';
+import { UdpService, type UdpServices } from '../udp-service.ts';
 import { EventLoop } from './event-loop.ts';
 import { openNativeHttpListener } from './http-listener.ts';
 import { HttpReplyMemory } from './http-reply-memory.ts';
 import { openLibc } from './libc.ts';
 import { openNativeUdpSocket } from './udp-socket.ts';
-
-/** What serves requests in this thread. */
-export interface ThreadServices {
-  readonly tracker: Tracker;
-  readonly ids: ConnectionIds;
-  readonly counters: Float64Array;
-}
 
 export interface NativeListeners {
   readonly listeners: readonly Listener[];
@@ -34,8 +25,9 @@ export function nativeObstacle(): string | null {
 export function openNativeListeners(
   setups: readonly ListenerSetup[],
   sharesPorts: boolean,
-  { tracker, ids, counters }: ThreadServices,
+  services: UdpServices,
 ): NativeListeners {
+  const { tracker, counters } = services;
   const libc = openLibc();
   if (typeof libc === 'string') throw new Error(libc);
   const loop = new EventLoop(libc);
@@ -44,7 +36,7 @@ export function openNativeListeners(
   };
   const listeners = setups.map((setup) => {
     if (setup.kind === 'udp') {
-      const service = new UdpService(setup, tracker, ids, counters);
+      const service = new UdpService(setup, services);
       return openNativeUdpSocket(libc, loop, setup, service, sharesPorts, noteDrops);
     }
     const reply = new HttpReplyMemory();
