@@ -25,7 +25,7 @@ const HARMLESS_CODES = ['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM'];
 
 export interface FileWatchOptions {
   /** Called when the content has changed, and once in the beginning; not again before it has ended. */
-  onChange(): Promise<void>;
+  onChange(): Promise<void> | void;
   /** Called at most once, with a sentence: changes will be noticed late. */
   onTrouble(message: string): void;
   /** How often is looked without an event. */

@@ -91,8 +91,8 @@ interface Core {
 }
 
 /**
- * Starts the tracker, with the first reload behind it. Throws `StartError` or `ConfigError`, whose message is one line
- * for the user, after all that had been started is stopped.
+ * Starts the tracker. Throws `StartError` or `ConfigError`, whose message is for the user, after all that had been
+ * started is stopped.
  */
 export async function startTracker(options: StartOptions): Promise<RunningTracker> {
   const started = new UndoStack();

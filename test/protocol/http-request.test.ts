@@ -120,6 +120,14 @@ const ACCEPTED: Record<string, { readonly text: string; readonly seen: Partial<S
     text: 'GET / HTTP/1.0\r\n\r\n',
     seen: { isHttp10: true, keepsAlive: false },
   },
+  'HTTP/1.0 that wants something else to stay': {
+    text: 'GET / HTTP/1.0\r\nConnection: te, a keep-alive, keep-alive b\r\n\r\n',
+    seen: { isHttp10: true, keepsAlive: false },
+  },
+  'HTTP/1.0 that wants to stay, among other options': {
+    text: 'GET / HTTP/1.0\r\nConnection: te , Keep-Alive\t,a\r\n\r\n',
+    seen: { isHttp10: true, keepsAlive: true },
+  },
   'HTTP/1.0 with a host': {
     text: 'GET / HTTP/1.0\r\nHost: a\r\n\r\n',
     seen: { isHttp10: true, keepsAlive: false },
@@ -142,6 +150,10 @@ const ACCEPTED: Record<string, { readonly text: string; readonly seen: Partial<S
   },
   'a wish for another protocol, behind which it may come': {
     text: withHeaders('Connection: keep-alive, Upgrade', 'Upgrade: h2c'),
+    seen: { keepsAlive: false, saysClose: true },
+  },
+  'close where it is no option by itself': {
+    text: withHeaders('Connection: keep-alive, a close b'),
     seen: { keepsAlive: false, saysClose: true },
   },
   'close before keep-alive': {

@@ -55,7 +55,13 @@ describe('A tracker with MySQL', needs('mariadb'), () => {
     const running = start(context, ['run', '--config', path], { env: {}, folder });
     await waitFor('it waits', () => running.stdout().includes('Waiting for the database'), DEADLINE_MILLIS);
     writeFileSync(passwordFile, 'right-password\n');
-    await waitFor('it is up', () => running.stdout().includes('HEALTH CHECK API'), DEADLINE_MILLIS);
+    const isUp = () => {
+      assert.ok(!running.hasEnded(), running.stderr());
+      return running.stdout().includes('HEALTH CHECK API');
+    };
+    await waitFor('it is up', isUp, DEADLINE_MILLIS).catch((error: unknown) => {
+      throw new Error(`the log is:\n${running.stdout()}`, { cause: error });
+    });
     assert.deepEqual(await running.end('SIGTERM'), { code: 0, signal: null });
     assert.doesNotMatch(running.stdout(), /(right|wrong)-password/);
   });

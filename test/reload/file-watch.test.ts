@@ -37,9 +37,8 @@ async function openWatch(
   let changes = 0;
   const troubles: string[] = [];
   const watch = new FileWatch(paths, {
-    onChange: async () => {
+    onChange: () => {
       changes++;
-      return Promise.resolve();
     },
     onTrouble: (message) => troubles.push(message),
     pollMillis: NEVER_MILLIS,

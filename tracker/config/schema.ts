@@ -143,7 +143,7 @@ const database = z.strictObject({
     absent: 'none',
   }),
   user_file: key(text('the path of a file').optional(), {
-    description: 'A file that holds the user, instead of `user`.',
+    description: 'A file that holds the user, instead of `user`. Its content is read again when it changes.',
     reload: 'restart',
     absent: 'none',
   }),

@@ -206,19 +206,29 @@ function readHeader(
   }
 }
 
-/** Reads the options of a `Connection` header. */
+/**
+ * Reads the options of a `Connection` header. What ends the connection counts wherever it stands, what keeps it only
+ * where it is an option by itself.
+ */
 function readConnection(bytes: Uint8Array, start: number, end: number, head: RequestHead): void {
-  let at = start;
-  while (at < end) {
-    while (at < end && (bytes[at] === COMMA || isBlank(bytes[at]))) at++;
-    const option = at;
-    while (at < end && bytes[at] !== COMMA && !isBlank(bytes[at])) at++;
-    // Behind a request to upgrade may come bytes of another protocol, which no reader of this one should see.
-    if (isName(bytes, option, at, CLOSE) || isName(bytes, option, at, UPGRADE)) {
-      head.keepsAlive = false;
-      head.saysClose = true;
-    } else if (!head.saysClose && isName(bytes, option, at, KEEP_ALIVE)) head.keepsAlive = true;
+  for (let at = start; at < end; at++) {
+    let words = 0;
+    let keepsAlive = false;
+    while (at < end && bytes[at] !== COMMA) {
+      if (isBlank(bytes[at])) {
+        at++;
+        continue;
+      }
+      const word = at;
+      while (at < end && bytes[at] !== COMMA && !isBlank(bytes[at])) at++;
+      words++;
+      // Behind a request to upgrade may come bytes of another protocol, which no reader of this one should see.
+      if (isName(bytes, word, at, CLOSE) || isName(bytes, word, at, UPGRADE)) head.saysClose = true;
+      else if (isName(bytes, word, at, KEEP_ALIVE)) keepsAlive = true;
+    }
+    if (keepsAlive && words === 1) head.keepsAlive = true;
   }
+  if (head.saysClose) head.keepsAlive = false;
 }
 
 function noteForwarded(head: RequestHead, start: number, end: number): boolean {
