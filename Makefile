@@ -13,6 +13,9 @@ FILTER ?=
 # What `make bench` and its kin pass on: make bench BENCH_ARGS='--profiles 1 --rounds 3'
 BENCH_ARGS ?=
 
+# How many datagrams and requests `make fuzz` sends; FUZZ_SEED=... repeats a run.
+COUNT ?= 10000000
+
 # Scripts that write checked-in files, and the folders that they write to.
 GENERATORS := tracker/config/reference.ts operator/crd/generate.ts
 GENERATED := docs crds
@@ -21,7 +24,7 @@ GENERATED := docs crds
 INSTALLED := node_modules/.installed-package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check types lint format format-check knip generate generate-check clean bench bench-http bench-memory bench-api bench-start
+.PHONY: help install run test check types lint format format-check knip generate generate-check clean bench bench-http bench-memory bench-api bench-start fuzz
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -76,6 +79,9 @@ bench-api: install ## Measure the REST API over a large store
 bench-start: install ## Measure the time from a start to the first answer
 bench-http bench-memory bench-api bench-start:
 	@exec $(NODE) test/bench/main.ts $(@:bench-%=%) $(BENCH_ARGS)
+
+fuzz: install ## Send ten million random and changed datagrams and requests (COUNT=..., FUZZ_SEED=...)
+	@exec $(NODE) --expose-gc test/fuzz/long-run.ts $(COUNT)
 
 clean: ## Remove what was installed; storage/ stays
 	rm -rf node_modules

@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
-import { CompletedSync } from '../tracker/completed-sync.ts';
+import { CompletedSync } from '../tracker/run/completed-sync.ts';
 import { validateConfig } from '../tracker/config/validation.ts';
 import { type Database, openDatabase } from '../tracker/db/client.ts';
 import { Policy } from '../tracker/policy.ts';

@@ -1,7 +1,7 @@
 /** How much memory the swarm store takes when nobody says. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { automaticSwarmBytes } from '../tracker/memory-limit.ts';
+import { automaticSwarmBytes } from '../tracker/run/memory-limit.ts';
 
 const GIB = 2 ** 30;
 

@@ -11,27 +11,27 @@ import { KeyKeeper } from './api/key-keeper.ts';
 import { createRestApp } from './api/rest-app.ts';
 import { type ApiServer, openApiServer } from './api/server.ts';
 import { WhitelistKeeper } from './api/whitelist-keeper.ts';
-import { CompletedSync } from './completed-sync.ts';
+import { CompletedSync } from './run/completed-sync.ts';
 import { parseSocketAddress, type SocketAddress } from './config/address.ts';
 import { parseByteSize } from './config/byte-size.ts';
 import type { LoadedConfig } from './config/load.ts';
 import { namedFiles } from './config/named-files.ts';
 import type { TrackerConfig } from './config/schema.ts';
 import { ConnectionKeys } from './connection-keys.ts';
-import { openLoggedDatabase, untilAborted, whenAvailable } from './database-start.ts';
+import { openLoggedDatabase, untilAborted, whenAvailable } from './run/database-start.ts';
 import type { Database } from './db/client.ts';
 import { DatabaseError } from './db/error.ts';
 import { driverOf } from './db/model.ts';
-import { FileWatch } from './file-watch.ts';
-import { Housekeeper } from './housekeeper.ts';
-import { type Inputs, liveInputs, readInputs } from './inputs.ts';
+import { FileWatch } from './run/file-watch.ts';
+import { Housekeeper } from './run/housekeeper.ts';
+import { type Inputs, liveInputs, readInputs } from './run/inputs.ts';
 import { formatSocketAddress, ListenError } from './listen-error.ts';
-import { listenerSetups } from './listener-setups.ts';
-import { automaticSwarmBytes } from './memory-limit.ts';
-import { maxThreads, NetworkThreads, supportedThreads } from './network-threads.ts';
-import { Pardon } from './pardon.ts';
+import { listenerSetups } from './run/listener-setups.ts';
+import { automaticSwarmBytes } from './run/memory-limit.ts';
+import { maxThreads, NetworkThreads, supportedThreads } from './run/network-threads.ts';
+import { Pardon } from './run/pardon.ts';
 import { Policy } from './policy.ts';
-import { Reload } from './reload.ts';
+import { Reload } from './run/reload.ts';
 import {
   announceMissing,
   announceService,
@@ -39,15 +39,15 @@ import {
   apiService,
   type RunningService,
   trackerService,
-} from './services.ts';
-import { choosesNativeSockets } from './socket-choice.ts';
+} from './run/services.ts';
+import { choosesNativeSockets } from './run/socket-choice.ts';
 import { StartError } from './start-error.ts';
 import { CounterRows } from './swarm/counters.ts';
 import { Store } from './swarm/store.ts';
 import type { Log, Logger } from './telemetry/log.ts';
-import { UndoStack } from './undo-stack.ts';
+import { UndoStack } from './run/undo-stack.ts';
 
-export type { RunningService } from './services.ts';
+export type { RunningService } from './run/services.ts';
 
 /** The time that requests which have come are given to be answered when the tracker stops. */
 const STOP_GRACE_MILLIS = 5_000;

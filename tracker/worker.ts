@@ -17,7 +17,7 @@ import type { Listener, ListenerSetup } from './net/listener.ts';
 import { openHttpServer } from './net/portable/http-server.ts';
 import { openUdpSocket } from './net/portable/udp-socket.ts';
 import { UdpService } from './net/udp-service.ts';
-import type { FromWorker, ToWorker, WorkerSetup } from './network-threads.ts';
+import type { FromWorker, ToWorker, WorkerSetup } from './run/network-threads.ts';
 import { Policy } from './policy.ts';
 import { CounterRows } from './swarm/counters.ts';
 import { Store } from './swarm/store.ts';

@@ -13,8 +13,8 @@ import type { TrackerConfig, TrackerConfigInput } from '../../tracker/config/sch
 import { validateConfig } from '../../tracker/config/validation.ts';
 import { ConnectionIds } from '../../tracker/connection-id.ts';
 import { ConnectionKeys } from '../../tracker/connection-keys.ts';
-import { listenerSetups } from '../../tracker/listener-setups.ts';
-import { maxThreads, NetworkThreads } from '../../tracker/network-threads.ts';
+import { listenerSetups } from '../../tracker/run/listener-setups.ts';
+import { maxThreads, NetworkThreads } from '../../tracker/run/network-threads.ts';
 import { Policy } from '../../tracker/policy.ts';
 import { type CounterName, CounterRows, COUNTERS } from '../../tracker/swarm/counters.ts';
 import { Store } from '../../tracker/swarm/store.ts';

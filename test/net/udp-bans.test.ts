@@ -9,7 +9,7 @@ import { AddressBans } from '../../tracker/address-bans.ts';
 import { validateConfig } from '../../tracker/config/validation.ts';
 import { ConnectionIds } from '../../tracker/connection-id.ts';
 import { ConnectionKeys } from '../../tracker/connection-keys.ts';
-import { listenerSetups } from '../../tracker/listener-setups.ts';
+import { listenerSetups } from '../../tracker/run/listener-setups.ts';
 import { UdpService } from '../../tracker/net/udp-service.ts';
 import { Policy } from '../../tracker/policy.ts';
 import { PeerAddress } from '../../tracker/protocol/model.ts';

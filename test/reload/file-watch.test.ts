@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
-import { FileWatch, type FileWatchOptions } from '../../tracker/file-watch.ts';
+import { FileWatch, type FileWatchOptions } from '../../tracker/run/file-watch.ts';
 import { temporaryFolder } from '../config/sample.ts';
 import { waitFor } from '../support/waiting.ts';
 

@@ -1,8 +1,8 @@
 /** The log as people and machines read it, while its settings change; and what it says about sockets. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { listenerSetups } from '../../tracker/listener-setups.ts';
-import { announceSockets } from '../../tracker/services.ts';
+import { listenerSetups } from '../../tracker/run/listener-setups.ts';
+import { announceSockets } from '../../tracker/run/services.ts';
 import { type Log, type LogSettings, openLog } from '../../tracker/telemetry/log.ts';
 import { validate } from '../config/sample.ts';
 

@@ -98,7 +98,13 @@ async function startOwnServer(): Promise<{ administrator: Administrator; stop():
   );
   const folder = mkdtempSync(join(tmpdir(), 'tracker-mariadb-'));
   const logFile = join(folder, 'server.log');
-  const shared = ['--no-defaults', `--datadir=${join(folder, 'data')}`, `--user=${userInfo().username}`];
+  // A folder of its own for temporary files as well: two installations at once collide in a shared one.
+  const shared = [
+    '--no-defaults',
+    `--datadir=${join(folder, 'data')}`,
+    `--tmpdir=${folder}`,
+    `--user=${userInfo().username}`,
+  ];
   let server: ChildProcess | undefined;
 
   const stop = async (): Promise<void> => {

@@ -1,5 +1,5 @@
 /** Forgives banned addresses from time to time, as Torrust Tracker does. */
-import type { AddressBans } from './address-bans.ts';
+import type { AddressBans } from '../address-bans.ts';
 
 export class Pardon {
   readonly #bans: AddressBans;

@@ -5,8 +5,8 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
-import type { TlsPair } from './net/listener.ts';
-import { StartError } from './start-error.ts';
+import type { TlsPair } from '../net/listener.ts';
+import { StartError } from '../start-error.ts';
 
 /** The files of a pair, as the configuration names them. */
 export interface TlsFiles {

@@ -9,12 +9,12 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { Worker } from 'node:worker_threads';
-import type { AccessMemory } from './access.ts';
-import type { AddressBansMemory } from './address-bans.ts';
-import type { SocketAddress } from './config/address.ts';
-import { ListenError } from './listen-error.ts';
-import type { ListenerSetup } from './net/listener.ts';
-import type { StoreMemory } from './swarm/store.ts';
+import type { AccessMemory } from '../access.ts';
+import type { AddressBansMemory } from '../address-bans.ts';
+import type { SocketAddress } from '../config/address.ts';
+import { ListenError } from '../listen-error.ts';
+import type { ListenerSetup } from '../net/listener.ts';
+import type { StoreMemory } from '../swarm/store.ts';
 
 /** What all threads share. */
 export interface SharedMemories {
@@ -175,15 +175,19 @@ export function maxThreads(count: number): number {
 /** The entry of a thread: `.ts` from a checkout, `.js` in the npm archive. */
 function workerUrl(): URL {
   const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'));
-  return new URL(`./worker${extension}`, import.meta.url);
+  return new URL(`../worker${extension}`, import.meta.url);
 }
 
 /** Waits for the first word of a thread. Rejects when it can't listen or dies. */
 function listening(worker: Worker): Promise<readonly OpenListener[]> {
   return new Promise((resolve, reject) => {
+    const onExit = (code: number) =>
+      reject(new Error(`a network thread ended with code ${code} before it listened`));
     worker.once('error', reject);
+    worker.once('exit', onExit);
     worker.once('message', (message: FromWorker) => {
       worker.off('error', reject);
+      worker.off('exit', onExit);
       if (message.kind === 'listening') resolve(message.listeners);
       else if (message.kind === 'failed') reject(new ListenError(message.message, message.code));
     });

@@ -1,8 +1,8 @@
 /** The keys of connection ids from the file that a configuration names; `connection-keys.ts` has their form. */
 import { readFileSync } from 'node:fs';
-import type { TrackerConfig } from './config/schema.ts';
-import { parseConnectionKeys } from './connection-keys.ts';
-import { StartError } from './start-error.ts';
+import type { TrackerConfig } from '../config/schema.ts';
+import { parseConnectionKeys } from '../connection-keys.ts';
+import { StartError } from '../start-error.ts';
 
 /** Reads the keys, the signing one first; null when no file is named. Throws `StartError`, which shows no key. */
 export function readConnectionKeys(config: TrackerConfig): Buffer[] | null {

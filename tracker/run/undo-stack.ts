@@ -1,5 +1,5 @@
 /** What was started, to be stopped in the reverse order. */
-import type { Logger } from './telemetry/log.ts';
+import type { Logger } from '../telemetry/log.ts';
 
 export class UndoStack {
   readonly #undos: (() => Promise<void> | void)[] = [];

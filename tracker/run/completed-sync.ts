@@ -5,10 +5,10 @@
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Database } from './db/client.ts';
-import { DatabaseError } from './db/error.ts';
-import type { Policy } from './policy.ts';
-import type { Store } from './swarm/store.ts';
+import type { Database } from '../db/client.ts';
+import { DatabaseError } from '../db/error.ts';
+import type { Policy } from '../policy.ts';
+import type { Store } from '../swarm/store.ts';
 
 const INTERVAL_MILLIS = 1_000;
 const MAX_TORRENTS_PER_SHARD = 1_000;

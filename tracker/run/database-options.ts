@@ -1,9 +1,9 @@
 /** From the configuration to what the database is opened with, with secrets and certificates read. */
 import { readAuthorities, readTlsPair } from './certificate-files.ts';
-import { resolveDatabase } from './config/database-options.ts';
-import type { TrackerConfig } from './config/schema.ts';
-import { readDatabaseLogin } from './config/secrets.ts';
-import type { DatabaseOptions, MysqlCredentials, MysqlTls } from './db/model.ts';
+import { resolveDatabase } from '../config/database-options.ts';
+import type { TrackerConfig } from '../config/schema.ts';
+import { readDatabaseLogin } from '../config/secrets.ts';
+import type { DatabaseOptions, MysqlCredentials, MysqlTls } from '../db/model.ts';
 
 /** As errors about certificates name it. */
 const USER = 'The database connection';

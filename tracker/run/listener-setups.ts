@@ -1,8 +1,8 @@
 /** From the configuration to what the network threads open. */
 import { readTlsPair } from './certificate-files.ts';
-import { parseSocketAddress } from './config/address.ts';
-import type { TrackerConfig } from './config/schema.ts';
-import type { HttpListenerSetup, ListenerSetup, TlsPair, UdpListenerSetup } from './net/listener.ts';
+import { parseSocketAddress } from '../config/address.ts';
+import type { TrackerConfig } from '../config/schema.ts';
+import type { HttpListenerSetup, ListenerSetup, TlsPair, UdpListenerSetup } from '../net/listener.ts';
 
 type HttpTrackerConfig = TrackerConfig['http_trackers'][number];
 

@@ -1,14 +1,14 @@
 /** The database of a starting tracker: opened with what the log wants to hear, and waited for where it is needed. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ConfigError } from './config/errors.ts';
-import type { TrackerConfig } from './config/schema.ts';
+import { ConfigError } from '../config/errors.ts';
+import type { TrackerConfig } from '../config/schema.ts';
 import { credentialsOf, databaseOptions } from './database-options.ts';
-import { type Database, openDatabase } from './db/client.ts';
-import { DatabaseError } from './db/error.ts';
-import type { DatabaseOptions } from './db/model.ts';
+import { type Database, openDatabase } from '../db/client.ts';
+import { DatabaseError } from '../db/error.ts';
+import type { DatabaseOptions } from '../db/model.ts';
 import { createLiveInput, type LiveInput } from './live-input.ts';
-import { StartError } from './start-error.ts';
-import type { Logger } from './telemetry/log.ts';
+import { StartError } from '../start-error.ts';
+import type { Logger } from '../telemetry/log.ts';
 
 /** How often a database that is away is asked again, when the tracker can't start without it. */
 const RETRY_MILLIS = 1_000;

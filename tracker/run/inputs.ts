@@ -3,19 +3,19 @@
  * record holds what is in force.
  */
 import { randomBytes } from 'node:crypto';
-import type { ApiServer } from './api/server.ts';
+import type { ApiServer } from '../api/server.ts';
 import { readTlsPair } from './certificate-files.ts';
-import type { TrackerConfig } from './config/schema.ts';
-import { readApiTokens } from './config/secrets.ts';
+import type { TrackerConfig } from '../config/schema.ts';
+import { readApiTokens } from '../config/secrets.ts';
 import { readConnectionKeys } from './connection-key-file.ts';
-import type { ConnectionKeys } from './connection-keys.ts';
+import type { ConnectionKeys } from '../connection-keys.ts';
 import { databaseOptions } from './database-options.ts';
 import { loginInput } from './database-start.ts';
-import type { Database } from './db/client.ts';
-import type { DatabaseOptions } from './db/model.ts';
+import type { Database } from '../db/client.ts';
+import type { DatabaseOptions } from '../db/model.ts';
 import { readTrackerCertificate, readTrackerCertificates } from './listener-setups.ts';
 import { createLiveInput, type LiveInput } from './live-input.ts';
-import type { TlsPair } from './net/listener.ts';
+import type { TlsPair } from '../net/listener.ts';
 
 /** Bytes of a key of connection ids. */
 const KEY_BYTES = 16;

@@ -3,8 +3,8 @@
  * them, so that neither the main thread nor a shard's lock is ever held for long.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Policy } from './policy.ts';
-import type { Store } from './swarm/store.ts';
+import type { Policy } from '../policy.ts';
+import type { Store } from '../swarm/store.ts';
 
 const SLICE_MILLIS = 3;
 const PAUSE_MILLIS = 10;

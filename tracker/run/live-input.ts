@@ -1,6 +1,6 @@
 /** A thing that files say and that is taken over whenever they change: tokens, certificates, keys, a login. */
 import { isDeepStrictEqual } from 'node:util';
-import type { TrackerConfig } from './config/schema.ts';
+import type { TrackerConfig } from '../config/schema.ts';
 
 export interface LiveInputOptions<Value> {
   /** What it is, as the log names it: `The tokens of the REST API`. */

@@ -1,11 +1,11 @@
 /** The services of a running tracker, and the lines of the log that tell of them. */
-import type { RegisteredService } from './api/health-app.ts';
-import type { SocketAddress } from './config/address.ts';
-import type { TrackerConfig } from './config/schema.ts';
-import { formatSocketAddress } from './listen-error.ts';
-import type { ListenerSetup } from './net/listener.ts';
+import type { RegisteredService } from '../api/health-app.ts';
+import type { SocketAddress } from '../config/address.ts';
+import type { TrackerConfig } from '../config/schema.ts';
+import { formatSocketAddress } from '../listen-error.ts';
+import type { ListenerSetup } from '../net/listener.ts';
 import type { OpenListener } from './network-threads.ts';
-import type { Logger } from './telemetry/log.ts';
+import type { Logger } from '../telemetry/log.ts';
 
 /** A service of a running tracker. */
 export interface RunningService extends RegisteredService {

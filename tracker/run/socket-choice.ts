@@ -1,7 +1,7 @@
 /** Decides between native and portable sockets. */
-import type { TrackerConfig } from './config/schema.ts';
-import { StartError } from './start-error.ts';
-import type { Logger } from './telemetry/log.ts';
+import type { TrackerConfig } from '../config/schema.ts';
+import { StartError } from '../start-error.ts';
+import type { Logger } from '../telemetry/log.ts';
 
 /**
  * Whether sockets are native. Says in the log when the choice was left to the tracker and they can't be had; throws
@@ -21,7 +21,7 @@ export async function choosesNativeSockets(config: TrackerConfig, logger: Logger
 async function nativeObstacle(): Promise<string | null> {
   try {
     // Loaded only when it is wanted: the package has no binary for some systems.
-    const native = await import('./net/native/listeners.ts');
+    const native = await import('../net/native/listeners.ts');
     return native.nativeObstacle();
   } catch (error) {
     return `native sockets could not be loaded: ${error instanceof Error ? error.message : String(error)}`;

@@ -5,18 +5,18 @@
  * The configuration and each thing that files say (`live-input.ts`) are judged apart, so that a certificate that is
  * half-written keeps no password from being changed.
  */
-import type { KeyKeeper } from './api/key-keeper.ts';
-import type { WhitelistKeeper } from './api/whitelist-keeper.ts';
-import { compareConfigs } from './config/comparison.ts';
-import { ConfigError } from './config/errors.ts';
-import type { LoadedConfig } from './config/load.ts';
-import type { TrackerConfig } from './config/schema.ts';
-import { DatabaseError } from './db/error.ts';
+import type { KeyKeeper } from '../api/key-keeper.ts';
+import type { WhitelistKeeper } from '../api/whitelist-keeper.ts';
+import { compareConfigs } from '../config/comparison.ts';
+import { ConfigError } from '../config/errors.ts';
+import type { LoadedConfig } from '../config/load.ts';
+import type { TrackerConfig } from '../config/schema.ts';
+import { DatabaseError } from '../db/error.ts';
 import type { LiveInput } from './live-input.ts';
-import type { Policy } from './policy.ts';
-import { TableFullError } from './shared-table.ts';
-import { StartError } from './start-error.ts';
-import type { Logger } from './telemetry/log.ts';
+import type { Policy } from '../policy.ts';
+import { TableFullError } from '../shared-table.ts';
+import { StartError } from '../start-error.ts';
+import type { Logger } from '../telemetry/log.ts';
 
 /** How soon a change that needs the database is tried again while the database is away. */
 const RETRY_MILLIS = 5_000;
