@@ -76,6 +76,11 @@ export interface RunningTracker {
   stop(): Promise<void>;
 }
 
+/** What the health check, which is there first, finds out later. */
+interface Whereabouts {
+  database: Database | null;
+}
+
 /** The memory that all threads share, and what keeps its content. */
 interface Core {
   readonly store: Store;
@@ -115,10 +120,11 @@ async function startParts(options: StartOptions, started: UndoStack): Promise<Ru
   const inputs = readInputs(config);
   const services: RunningService[] = [];
   const obstacles = new Set(['the tracker is starting']);
-  const health = await startHealth(config, logger, services, obstacles, started);
+  const whereabouts: Whereabouts = { database: null };
+  const health = await startHealth(config, logger, services, obstacles, whereabouts, started);
 
   const workers = supportedThreads(workerCount(config));
-  const core = await startCore(options, inputs, workers, started);
+  const core = await startCore(options, inputs, workers, whereabouts, started);
   const threads = await startThreads(config, inputs, core, workers, options, started);
   services.push(...threads.services);
   const api = config.http_api && (await startApi(config.http_api, inputs, core, logger, started));
@@ -127,7 +133,7 @@ async function startParts(options: StartOptions, started: UndoStack): Promise<Ru
 
   const housekeeper = new Housekeeper(core.store, core.policy, config.core.inactive_peer_cleanup_interval);
   started.add(() => housekeeper.stop());
-  const pardon = new Pardon(core.bans, config.udp_tracker_server.ip_bans_reset_interval_in_secs);
+  const pardon = new Pardon(core.bans, ...banSettings(config));
   started.add(() => Promise.resolve(pardon.stop()));
   const reload = new Reload(loaded, {
     ...core,
@@ -136,7 +142,7 @@ async function startParts(options: StartOptions, started: UndoStack): Promise<Ru
     load: options.load,
     apply: (changed) => {
       threads.network.update(listenerSetups(changed, inputs.trackerCertificates).map(({ live }) => live));
-      pardon.setInterval(changed.udp_tracker_server.ip_bans_reset_interval_in_secs);
+      pardon.update(...banSettings(changed));
       housekeeper.setInterval(changed.core.inactive_peer_cleanup_interval);
       options.log.configure({ filter: changed.logging.trace_filter, style: changed.logging.trace_style });
     },
@@ -169,11 +175,16 @@ async function startHealth(
   logger: Logger,
   services: readonly RunningService[],
   obstacles: ReadonlySet<string>,
+  whereabouts: Whereabouts,
   started: UndoStack,
 ): Promise<SocketAddress> {
   const app = createHealthApp({
     services: () => services,
     readiness: () => ({ ready: obstacles.size === 0, reasons: [...obstacles] }),
+    databaseTrouble: () => {
+      const state = whereabouts.database?.state();
+      return state?.kind === 'down' ? `the database does not answer: ${state.message}` : null;
+    },
   });
   app.on('fault', (error: unknown) => logger.error({ err: error }, 'Health check'));
   const bindAddress = parseSocketAddress(config.health_check_api.bind_address);
@@ -187,6 +198,7 @@ async function startCore(
   { loaded: { config }, log: { logger }, signal, onFailure }: StartOptions,
   inputs: Inputs,
   workers: number,
+  whereabouts: Whereabouts,
   started: UndoStack,
 ): Promise<Core> {
   const { memory } = config.swarm;
@@ -204,6 +216,7 @@ async function startCore(
     started.add(() => opening.then(close, () => undefined));
   }
   const database = opening && (await untilAborted(opening, signal));
+  whereabouts.database = database;
   const keys = new KeyKeeper(access, database);
   const whitelist = new WhitelistKeeper(access, database);
   let completedSync: CompletedSync | null = null;
@@ -290,6 +303,11 @@ function watchFiles({ source }: LoadedConfig, reload: Reload, logger: Logger): F
     onTrouble: (message) => logger.warn(message),
   });
   return watch;
+}
+
+/** The time between two pardons, and the errors that an address may make between them. */
+function banSettings({ udp_tracker_server: server }: TrackerConfig): [number, number] {
+  return [server.ip_bans_reset_interval_in_secs, server.max_connection_id_errors_per_ip];
 }
 
 function workerCount(config: TrackerConfig): number {

@@ -18,6 +18,8 @@ const WORDS = [
   'connectionIdValidation',
   'maxConnectionIdErrors',
 ] as const;
+/** One less than fits, since counters of errors go one beyond their limit. */
+const MAX_WORD = 2 ** 31 - 2;
 type PolicyWord = (typeof WORDS)[number];
 
 /** How a connection id that is not valid is treated: refused; accepted when authentic but old; accepted. */
@@ -58,10 +60,13 @@ export class Policy {
       countsRequests: core.tracker_usage_statistics,
       persistsCompleted: core.tracker_policy.persistent_torrent_completed_stat,
       removesPeerless: core.tracker_policy.remove_peerless_torrents,
-      maxConnectionIdErrors: Math.min(config.udp_tracker_server.max_connection_id_errors_per_ip, 2 ** 31 - 2),
+      maxConnectionIdErrors: config.udp_tracker_server.max_connection_id_errors_per_ip,
       connectionIdValidation: ConnectionIdValidation[config.udp_tracker_server.connection_id_validation],
     };
-    WORDS.forEach((name, index) => Atomics.store(this.#words, index, Number(values[name])));
+    // A configuration may say more than a word holds; 68 years are as good as for ever.
+    WORDS.forEach((name, index) =>
+      Atomics.store(this.#words, index, Math.min(Number(values[name]), MAX_WORD)),
+    );
   }
 
   get intervalSeconds(): number {

@@ -83,6 +83,8 @@ export class SharedTable {
     const words = this.#words;
     for (;;) {
       const version = Atomics.load(words, VERSION);
+      // An odd version: the writer is changing over to the other arena, for a few stores.
+      if ((version & 1) === 1) continue;
       const slot = this.#slotOf(source, first);
       const found = slot >= 0 && Atomics.load(words, slot) === PRESENT;
       if (found && value !== undefined) {

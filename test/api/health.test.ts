@@ -31,6 +31,7 @@ async function openHealth(
   const app = createHealthApp({
     services: () => [],
     readiness: () => ({ ready: true, reasons: [] }),
+    databaseTrouble: () => null,
     ...health,
   });
   const server = await openApiServer({ name: 'The test', app, bindAddress: { host: '127.0.0.1', port: 0 } });
@@ -271,6 +272,7 @@ test('is ready or tells why not', async (context) => {
   let reasons: string[] = [];
   const health = await openHealth(context, {
     readiness: () => ({ ready: reasons.length === 0, reasons }),
+    databaseTrouble: () => null,
   });
   const ready = await health('/readyz');
   assert.deepEqual(

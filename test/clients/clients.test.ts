@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { createNetwork, type TestHost, type TestNetwork } from '../support/netns.ts';
 import { needs } from '../support/parts.ts';
-import { type ClientKind, startClient } from '../support/swarm-clients.ts';
+import { type ClientKind, saysGoodbye, startClient } from '../support/swarm-clients.ts';
 import { createTorrent } from '../support/torrents.ts';
 import { waitFor } from '../support/waiting.ts';
 
@@ -124,11 +124,6 @@ admin = "${TOKEN}"
 `;
 }
 
-/** Transmission 3.00 ends without telling an HTTP tracker. */
-function saysGoodbye(kind: ClientKind, way: Way): boolean {
-  return kind !== 'transmission' || way.startsWith('udp');
-}
-
 for (const mode of ['public', 'private', 'listed'] as const) {
   const cases = CASES.filter((entry) => entry.mode === mode).flatMap(({ kind, ways }) =>
     ways.map((way) => ({ kind, way })),
@@ -167,7 +162,7 @@ for (const mode of ['public', 'private', 'listed'] as const) {
           context.after(() => leecher.stop());
           await leecher.completed();
           await leecher.stop();
-          if (!saysGoodbye(kind, way)) return;
+          if (!saysGoodbye(kind, way.startsWith('udp') ? 'udp' : 'http')) return;
           await waitFor('the leecher said goodbye', async () => {
             const now = await swarm();
             return now?.leechers === 0 && now.seeders === 1;

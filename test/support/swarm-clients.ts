@@ -26,6 +26,11 @@ export type ClientKind = Extract<PartName, 'transmission' | 'aria2' | 'libtorren
 /** Every kind of client, for tables of tests. */
 export const CLIENT_KINDS: readonly ClientKind[] = ['transmission', 'aria2', 'libtorrent'];
 
+/** Whether a client tells its tracker when it ends. Transmission 3.00 does not tell one of HTTP. */
+export function saysGoodbye(kind: ClientKind, scheme: 'udp' | 'http'): boolean {
+  return kind !== 'transmission' || scheme === 'udp';
+}
+
 /** A running client. */
 export interface SwarmClient {
   /** TCP port at which it takes connections, and which it announces. */

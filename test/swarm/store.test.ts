@@ -208,6 +208,35 @@ test('stays within its memory: torrents without peers go first, then stale peers
   assert.ok(store.totals().evictedTorrents > 0);
 });
 
+test('loses no memory and no count when a full store evicts while it adds', () => {
+  const store = Store.create(64 * 1024, 1);
+  const announcer = new Announcer(store);
+  const recent: ModelAnnounce[] = [];
+  let state = 1;
+  const random = (below: number) => {
+    state = (Math.imul(state, 1103515245) + 12345) >>> 0;
+    return (state >>> 8) % below;
+  };
+  for (let i = 0; i < 60_000; i++) {
+    const leaves = recent.length > 50 && random(3) === 0;
+    const [known] = leaves ? recent.splice(random(recent.length), 1) : [];
+    const shared = random(2) === 0 ? recent[random(recent.length)] : undefined;
+    const infoHash = shared?.infoHash ?? hex(i, 20);
+    const fresh = announceOf({
+      infoHash,
+      address: hex(random(2 ** 24), random(2) === 0 ? 4 : 16),
+      peerId: hex(i, 20),
+    });
+    announcer.announce(known ? { ...known, event: AnnounceEvent.stopped } : fresh, 100 + (i >> 8));
+    if (!known) recent.push(fresh);
+    if (recent.length > 2000) recent.splice(0, 500);
+  }
+  assert.ok(store.totals().evictedTorrents > 100, 'the store was full, and evicted');
+  for (const _ of store.expire(1_000_000, RULES));
+  const { torrents, seeders, ipv4Peers, ipv6Peers, usedBytes } = store.totals();
+  assert.deepEqual([torrents, seeders, ipv4Peers, ipv6Peers, usedBytes], [0, 0, 0, 0, 0]);
+});
+
 test('tells the database once of each new torrent and each completion', () => {
   const store = Store.create(MEMORY_BYTES, 2);
   const announcer = new Announcer(store);
@@ -222,7 +251,8 @@ test('tells the database once of each new torrent and each completion', () => {
   for (const _ of store.expire(100, rules));
   assert.equal(store.totals().torrents, 1, 'what the database has not heard of stays');
   assert.deepEqual(store.takeNews(10), [{ infoHash, wantsBase: false, completions: 1 }]);
-  store.addCompleted(infoHash, 41);
+  store.addBase(infoHash, 41);
+  store.addBase(infoHash, 41);
   assert.equal(store.totals().completed, 42);
   assert.equal([...store.torrents()].flat()[0]?.completed, 42);
 });

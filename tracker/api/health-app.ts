@@ -21,6 +21,8 @@ export interface HealthContext {
   /** The services that were opened, in the order in which they are to be reported. */
   services(): readonly RegisteredService[];
   readiness(): Readiness;
+  /** A sentence about a database that does not answer; null when all is well with it, or there is none. */
+  databaseTrouble(): string | null;
 }
 
 /** One service in the report; the names are Torrust's. */
@@ -45,10 +47,10 @@ export function createHealthApp(context: HealthContext): Koa {
     { path: '/', handlers: { GET: () => jsonReply('{}') } },
     {
       path: '/health_check',
-      handlers: { GET: (ctx) => checkServices(context.services(), queryOf(ctx).get('strict') === '1') },
+      handlers: { GET: (ctx) => checkServices(context, queryOf(ctx).get('strict') === '1') },
     },
     { path: '/livez', handlers: { GET: () => jsonReply('{"status":"ok"}') } },
-    { path: '/readyz', handlers: { GET: () => showReadiness(context.readiness()) } },
+    { path: '/readyz', handlers: { GET: () => showReadiness(context) } },
   ]);
   const app = new Koa();
   silenceHangups(app);
@@ -60,11 +62,15 @@ export function createHealthApp(context: HealthContext): Koa {
   return app;
 }
 
-async function checkServices(services: readonly RegisteredService[], isStrict: boolean): Promise<Reply> {
+async function checkServices(context: HealthContext, isStrict: boolean): Promise<Reply> {
+  const services = context.services();
   const details = await Promise.all(services.map((service) => check(service)));
-  const hasFailed = details.some(({ result }) => 'Err' in result);
-  const status = services.length === 0 ? 'None' : hasFailed ? 'Error' : 'Ok';
-  const report = { status, message: hasFailed ? 'health check failed' : '', details };
+  const trouble = context.databaseTrouble();
+  const hasFailed = trouble !== null || details.some(({ result }) => 'Err' in result);
+  const status = hasFailed ? 'Error' : services.length === 0 ? 'None' : 'Ok';
+  // The database is no service with an address, so it is told in the message and not in the details.
+  const message = trouble === null ? 'health check failed' : `health check failed: ${trouble}`;
+  const report = { status, message: hasFailed ? message : '', details };
   return jsonReply(JSON.stringify(report), JSON_TYPE, hasFailed && isStrict ? 503 : 200);
 }
 
@@ -79,6 +85,10 @@ async function check(service: RegisteredService): Promise<CheckReport> {
   };
 }
 
-function showReadiness({ ready, reasons }: Readiness): Reply {
+function showReadiness(context: HealthContext): Reply {
+  const { ready, reasons: obstacles } = context.readiness();
+  const trouble = context.databaseTrouble();
+  // Announces go on without the database, so its trouble is told and does not keep traffic away.
+  const reasons = trouble === null ? obstacles : [...obstacles, trouble];
   return jsonReply(JSON.stringify({ ready, reasons }), JSON_TYPE, ready ? 200 : 503);
 }

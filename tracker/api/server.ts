@@ -69,6 +69,8 @@ export async function openApiServer({ name, app, bindAddress, tls }: ApiServerOp
     throw ListenError.from(name, bindAddress, error);
   }
   server.off('error', listening.reject);
+  // A connection that can't be taken, for want of descriptors, must not end the tracker.
+  server.on('error', () => undefined);
   // A TCP server that listens has an address of this form.
   const bound = server.address() as AddressInfo;
 

@@ -3,8 +3,8 @@ import type { Command } from 'commander';
 import { createApiToken, defaultConfigText } from '../config/generate.ts';
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import { migrateConfig, printConfig } from '../config/print.ts';
-import { readSecrets } from '../config/secrets.ts';
 import { describeSource } from '../config/source.ts';
+import { readInputs } from '../run/inputs.ts';
 import { colorsFor } from './terminal.ts';
 
 interface FileOption {
@@ -45,7 +45,7 @@ export function addConfigCommand(program: Command): void {
 
 function check(options: FileOption): void {
   const loaded = load(options);
-  readSecrets(loaded.config);
+  readInputs(loaded.config);
   warn(loaded.warnings);
   const { green } = colorsFor(process.stdout);
   process.stdout.write(`${green('ok:')} ${describeSource(loaded.source)} (layout ${loaded.generation})\n`);

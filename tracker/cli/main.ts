@@ -4,7 +4,7 @@
 import { Command, CommanderError } from 'commander';
 import { addConfigCommand } from './config-command.ts';
 import { addHealthCommand } from './health-command.ts';
-import { addProbeCommand } from './probe-command.ts';
+import { addProbeCommand, spellOutOptions } from './probe-command.ts';
 import { addRunCommand } from './run-command.ts';
 import { ExitCode, readVersion, reportError } from './terminal.ts';
 
@@ -27,7 +27,7 @@ program
   });
 
 try {
-  await program.parseAsync();
+  await program.parseAsync(spellOutOptions(process.argv));
 } catch (error) {
   // Commander has printed its message already; help and version end without an error.
   process.exitCode =

@@ -16,9 +16,9 @@ interface ProbeCommandOptions {
   readonly infoHash: readonly Uint8Array[];
   readonly ipv4?: boolean;
   readonly ipv6?: boolean;
-  readonly json?: boolean | 'torrust';
+  readonly json?: 'plain' | 'torrust';
   readonly ask: ProbeOptions['ask'];
-  readonly watch?: number | boolean;
+  readonly watch?: number;
   readonly timeout: number;
   readonly insecure?: boolean;
 }
@@ -46,6 +46,7 @@ export function addProbeCommand(program: Command): void {
     .option('-6, --ipv6', 'over IPv6 only')
     .addOption(
       new Option('--json [form]', 'as JSON; "torrust": as the clients of Torrust Tracker print it').choices([
+        'plain',
         'torrust',
       ]),
     )
@@ -53,6 +54,19 @@ export function addProbeCommand(program: Command): void {
     .option('-t, --timeout <seconds>', 'the longest that a step may take', positiveNumber, 5)
     .option('--insecure', 'accept any certificate')
     .action(probe);
+}
+
+/**
+ * Gives `--json` and `--watch` their values where they stand alone, since they would otherwise take the URL behind them
+ * for one.
+ */
+export function spellOutOptions(args: readonly string[]): string[] {
+  return args.map((arg, index) => {
+    const next = args[index + 1] ?? '';
+    if (arg === '--json' && next !== 'torrust') return '--json=plain';
+    if ((arg === '--watch' || arg === '-w') && !/^[\d.]+$/.test(next)) return `--watch=${WATCH_SECONDS}`;
+    return arg;
+  });
 }
 
 async function probe(url: string, options: ProbeCommandOptions): Promise<void> {
@@ -68,8 +82,7 @@ async function probe(url: string, options: ProbeCommandOptions): Promise<void> {
     signal: abort.signal,
     ...(options.infoHash.length > 0 && { infoHashes: options.infoHash }),
   };
-  const pauseSeconds =
-    options.watch === undefined ? 0 : options.watch === true ? WATCH_SECONDS : Number(options.watch);
+  const pauseSeconds = options.watch ?? 0;
   do {
     const result = await ask(target, probeOptions);
     process.stdout.write(format(result, options));
@@ -84,7 +97,7 @@ function ask(target: TrackerTarget, options: Partial<ProbeOptions>): Promise<Pro
 }
 
 function format(result: ProbeResult, { json, ask: question }: ProbeCommandOptions): string {
-  if (json === true) return `${JSON.stringify(result)}\n`;
+  if (json === 'plain') return `${JSON.stringify(result)}\n`;
   if (json === 'torrust') {
     const text = formatTorrustJson(result, question === 'scrape' ? 'scrape' : 'announce');
     if (text !== null) return text;

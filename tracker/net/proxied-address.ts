@@ -35,7 +35,11 @@ export class ProxiedAddress {
     for (const entry of forwardedFor.split(',').toReversed()) {
       const text = entry.trim();
       const bytes = Buffer.from(text, 'latin1');
-      if (!readIpText(bytes, 0, bytes.length, address)) continue;
+      if (!readIpText(bytes, 0, bytes.length, address)) {
+        // What stands to the left of it was written by nobody that we trust.
+        if (this.#trusted !== null) return false;
+        continue;
+      }
       found = true;
       if (this.#trusted === null || !this.#isTrusted(address)) return true;
     }

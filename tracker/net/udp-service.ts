@@ -190,13 +190,12 @@ export class UdpService {
     request.setEndpoint(publicAddress(source, this.#external), readAnnouncePort(input, offset));
     request.key = length > ANNOUNCE_REQUEST_BYTES ? keyOfUrl(readUrlData(input, offset, length)) : '';
     const most = isIpv4 ? MAX_IPV4_PEERS : MAX_IPV6_PEERS;
-    if (request.numWant > most || (request.numWant < 0 && this.#tracker.policy.maxPeers > most)) {
-      request.numWant = most;
-    }
+    // Always a number that fits: the policy may change between here and the store.
+    if (request.numWant < 0 || request.numWant > most) request.numWant = most;
     if (!this.#isProven) {
       const room = length - ANNOUNCE_REPLY_HEAD_BYTES;
       const fitting = Math.floor(room / (isIpv4 ? IPV4_ENDPOINT_BYTES : IPV6_ENDPOINT_BYTES));
-      if (request.numWant < 0 || request.numWant > fitting) request.numWant = fitting;
+      if (request.numWant > fitting) request.numWant = fitting;
     }
     const reply = this.#reply;
     const firstPeer = (outputOffset + ANNOUNCE_REPLY_HEAD_BYTES) >> 1;

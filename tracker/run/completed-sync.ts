@@ -12,6 +12,8 @@ import type { Store } from '../swarm/store.ts';
 
 const INTERVAL_MILLIS = 1_000;
 const MAX_TORRENTS_PER_SHARD = 1_000;
+/** Torrents that are asked for in one query. While so many wait, the rest stays in the store, which is bounded. */
+const BASES_PER_QUERY = 10_000;
 
 interface Batch {
   readonly id: string;
@@ -32,7 +34,7 @@ export class CompletedSync {
   /** Downloads completed over all time, as the database knew last; 0 when counters are not kept. */
   totalCompleted = 0;
 
-  /** Starts the rounds. `onError` is told of errors that are not "the database is away", which end the rounds. */
+  /** Starts the rounds. `onError` is told of errors that are not "the database is away", and go on. */
   constructor(store: Store, database: Database, policy: Policy, onError: (error: unknown) => void) {
     this.#store = store;
     this.#database = database;
@@ -61,13 +63,16 @@ export class CompletedSync {
   /** Takes the news and writes them. Returns whether the database had something to do, and did it. */
   async #round(): Promise<boolean> {
     try {
-      if (this.#batch === null) this.#take();
+      if (this.#batch === null && this.#basesWanted.size < BASES_PER_QUERY) this.#take();
       const hasWork = this.#batch !== null || this.#basesWanted.size > 0;
       // The bases come before the batch, or they would contain it, and it would count twice.
-      if (this.#basesWanted.size > 0) {
-        const bases = await this.#database.loadCompleted([...this.#basesWanted]);
-        this.#basesWanted.clear();
-        for (const [infoHash, completed] of bases) this.#store.addCompleted(infoHash, completed);
+      while (this.#basesWanted.size > 0) {
+        const asked = [...this.#basesWanted].slice(0, BASES_PER_QUERY);
+        const bases = await this.#database.loadCompleted(asked);
+        for (const infoHash of asked) {
+          this.#basesWanted.delete(infoHash);
+          this.#store.addBase(infoHash, bases.get(infoHash) ?? 0);
+        }
       }
       if (this.#batch !== null) {
         await this.#database.addCompleted(this.#batch.id, this.#batch.increments);

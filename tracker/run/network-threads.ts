@@ -62,14 +62,19 @@ interface NetworkThread {
 }
 
 export class NetworkThreads {
-  /** The open listeners, in the order of their setups. */
-  readonly listeners: readonly OpenListener[];
   readonly #threads: readonly NetworkThread[];
+  readonly #listeners: OpenListener[] = [];
   #isStopping = false;
+  /** The start failed, and the threads that were there are ended. */
+  #isAbandoned = false;
 
-  private constructor(threads: readonly NetworkThread[], listeners: readonly OpenListener[]) {
+  private constructor(threads: readonly NetworkThread[]) {
     this.#threads = threads;
-    this.listeners = listeners;
+  }
+
+  /** The open listeners, in the order of their setups. */
+  get listeners(): readonly OpenListener[] {
+    return this.#listeners;
   }
 
   /**
@@ -102,16 +107,21 @@ export class NetworkThreads {
         };
       }),
     );
+    const network = new NetworkThreads(threads);
     try {
-      const listeners: OpenListener[] = [];
-      const open = await Promise.all(threads.map(({ worker }) => listening(worker)));
+      const open = await Promise.all(
+        threads.map(async ({ worker }) => {
+          const opened = await listening(worker);
+          network.#watch(worker, onDeath);
+          return opened;
+        }),
+      );
       threads.forEach(({ places }, index) => {
-        places.forEach((place, i) => (listeners[place] = open[index][i]));
+        places.forEach((place, i) => (network.#listeners[place] = open[index][i]));
       });
-      const network = new NetworkThreads(threads, listeners);
-      for (const { worker } of threads) network.#watch(worker, onDeath);
       return network;
     } catch (error) {
+      network.#isAbandoned = true;
       await Promise.all(threads.map(({ worker }) => worker.terminate()));
       throw error;
     }
@@ -129,6 +139,8 @@ export class NetworkThreads {
     this.#isStopping = true;
     await Promise.all(
       this.#threads.map(async ({ worker }) => {
+        // A thread that has ended already has no number.
+        if (worker.threadId < 0) return;
         const exited = once(worker, 'exit');
         this.#post(worker, { kind: 'stop', graceMillis });
         await exited;
@@ -146,7 +158,7 @@ export class NetworkThreads {
       cause = error;
     });
     worker.on('exit', (code) => {
-      if (this.#isStopping && code === 0) return;
+      if (this.#isAbandoned || (this.#isStopping && code === 0)) return;
       onDeath(new Error(`a network thread ended with code ${code}`, { cause }));
     });
   }

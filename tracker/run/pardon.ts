@@ -1,19 +1,23 @@
-/** Forgives banned addresses from time to time, as Torrust Tracker does. */
+/** Forgives banned addresses from time to time, as Torrust Tracker does, and when the limit changes. */
 import type { AddressBans } from '../address-bans.ts';
 
 export class Pardon {
   readonly #bans: AddressBans;
   #intervalSeconds: number;
+  #maxErrors: number;
   #timer: NodeJS.Timeout;
 
-  constructor(bans: AddressBans, intervalSeconds: number) {
+  constructor(bans: AddressBans, intervalSeconds: number, maxErrors: number) {
     this.#bans = bans;
     this.#intervalSeconds = intervalSeconds;
+    this.#maxErrors = maxErrors;
     this.#timer = this.#start();
   }
 
-  /** Changes the time between two pardons; the current wait begins anew. */
-  setInterval(intervalSeconds: number): void {
+  /** Takes over changed settings; with another limit, all that was counted is void. */
+  update(intervalSeconds: number, maxErrors: number): void {
+    if (maxErrors !== this.#maxErrors) this.#bans.clear();
+    this.#maxErrors = maxErrors;
     if (intervalSeconds === this.#intervalSeconds) return;
     this.stop();
     this.#intervalSeconds = intervalSeconds;

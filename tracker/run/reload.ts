@@ -141,6 +141,7 @@ export class Reload {
     const { logger } = this.#parts;
     if (!isOfTheWorld(error)) throw error;
     if (error instanceof DatabaseError && error.code === 'unavailable') {
+      if (this.#retry !== null) clearTimeout(this.#retry);
       this.#retry = setTimeout(() => void this.run(false), RETRY_MILLIS).unref();
       if (this.#isDatabaseAwaited) return;
       this.#isDatabaseAwaited = true;

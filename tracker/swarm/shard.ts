@@ -33,6 +33,7 @@ import {
   findTorrent,
   isPeerless,
   removeTorrent,
+  TORRENT_AWAITS_BASE,
   TORRENT_CHANGES_NEXT,
   TORRENT_COMPLETED,
   TORRENT_COMPLETIONS,
@@ -244,18 +245,21 @@ export class Shard {
       const torrent = words[CHANGES_WORD];
       news.push(readNews(words, torrent));
       words[CHANGES_WORD] = words[torrent + TORRENT_CHANGES_NEXT];
+      if ((words[torrent + TORRENT_FLAGS] & TORRENT_WANTS_BASE) !== 0)
+        words[torrent + TORRENT_FLAGS] |= TORRENT_AWAITS_BASE;
       words[torrent + TORRENT_FLAGS] &= ~(TORRENT_IN_CHANGES | TORRENT_WANTS_BASE);
       words[torrent + TORRENT_COMPLETIONS] = 0;
     }
     unlock(words, LOCK_WORD);
   }
 
-  /** Adds to a torrent's completed counter what the database knew. Does nothing when the torrent is gone. */
-  addCompleted(hash: number, source: Int32Array, count: number): void {
+  /** Adds to a torrent's completed counter what the database knew, if the torrent still waits for that. */
+  addBase(hash: number, source: Int32Array, count: number): void {
     const words = this.#words;
     lock(words, LOCK_WORD);
     const torrent = findTorrent(this.segment, hash, source, 0);
-    if (torrent !== 0) {
+    if (torrent !== 0 && (words[torrent + TORRENT_FLAGS] & TORRENT_AWAITS_BASE) !== 0) {
+      words[torrent + TORRENT_FLAGS] &= ~TORRENT_AWAITS_BASE;
       words[torrent + TORRENT_COMPLETED] += count;
       this.segment.floats[COMPLETED_FLOAT] += count;
     }
@@ -268,7 +272,7 @@ export class Shard {
     let torrent = findTorrent(segment, hash, request.words, first);
     if (torrent !== 0) return torrent;
     torrent = addTorrent(segment, hash, request.words, first);
-    if (torrent === 0 && this.#makeRoom()) torrent = addTorrent(segment, hash, request.words, first);
+    if (torrent === 0 && this.#makeRoom(0)) torrent = addTorrent(segment, hash, request.words, first);
     if (torrent === 0) return 0;
     reply.change |= SwarmChange.torrentAdded;
     if (rules.persistCompleted) {
@@ -332,7 +336,7 @@ export class Shard {
     const words = this.#words;
     const place = this.#place;
     let added = sets.add(set, request, stamp, place);
-    if (!added && this.#makeRoom()) added = sets.add(set, request, stamp, place);
+    if (!added && this.#makeRoom(torrent)) added = sets.add(set, request, stamp, place);
     if (added) {
       words[request.family === 4 ? IPV4_PEERS_WORD : IPV6_PEERS_WORD]++;
     } else if (!this.#replaceStale(torrent, sets, request, stamp, staleSeconds)) {
@@ -413,8 +417,9 @@ export class Shard {
     removeTorrent(this.segment, torrent);
   }
 
-  #makeRoom(): boolean {
-    const evicted = evictPeerlessTorrents(this.segment, EVICTION_BUCKETS);
+  /** Evicts torrents without peers, but not `spared`, which is being announced. */
+  #makeRoom(spared: number): boolean {
+    const evicted = evictPeerlessTorrents(this.segment, EVICTION_BUCKETS, spared);
     this.#words[EVICTED_TORRENTS_WORD] += evicted;
     return evicted > 0;
   }

@@ -170,14 +170,15 @@ export class Store {
     return news;
   }
 
-  /** Adds to a torrent's completed counter what the database knew of earlier times. */
-  addCompleted(infoHash: string, count: number): void {
+  /** Adds to a torrent's completed counter what the database knew of earlier times, once for each time it is asked. */
+  addBase(infoHash: string, count: number): void {
     const hash = this.#hashOfText(infoHash);
-    this.#shardOf(hash).addCompleted(hash, this.#scratch, count);
+    this.#shardOf(hash).addBase(hash, this.#scratch, count);
   }
 
   totals(): StoreTotals {
-    const sum = (word: number) => this.#shards.reduce((total, { segment }) => total + segment.words[word], 0);
+    const sum = (word: number) =>
+      this.#shards.reduce((total, { segment }) => total + (segment.words[word] >>> 0), 0);
     const seeders = sum(SEEDERS_WORD);
     const ipv4Peers = sum(IPV4_PEERS_WORD);
     const ipv6Peers = sum(IPV6_PEERS_WORD);

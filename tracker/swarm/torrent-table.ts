@@ -32,6 +32,8 @@ export const TORRENT_WORDS = 18;
 export const TORRENT_IN_CHANGES = 1;
 /** Flag: the database shall be asked for the completed counter of earlier times. */
 export const TORRENT_WANTS_BASE = 2;
+/** Flag: the database was asked, and its answer has not come. A torrent that went and came back does not have it. */
+export const TORRENT_AWAITS_BASE = 4;
 
 /** Finds a torrent by the info hash at `source[first]`. Returns its record, or 0. */
 export function findTorrent(segment: Segment, hash: number, source: Int32Array, first: number): number {
@@ -80,9 +82,9 @@ export function isPeerless(segment: Segment, torrent: number): boolean {
 
 /**
  * Makes room: removes torrents without peers from at most `buckets` buckets, going on where the last call ended, and
- * sparing those that the database has not heard of. Returns how many went.
+ * sparing `spared` and those that the database has not heard of. Returns how many went.
  */
-export function evictPeerlessTorrents(segment: Segment, buckets: number): number {
+export function evictPeerlessTorrents(segment: Segment, buckets: number, spared: number): number {
   const words = segment.words;
   let evicted = 0;
   for (let i = 0; i < buckets; i++) {
@@ -91,7 +93,11 @@ export function evictPeerlessTorrents(segment: Segment, buckets: number): number
     let torrent = words[segment.bucketsWord + cursor];
     while (torrent !== 0) {
       const next = words[torrent + TORRENT_NEXT];
-      if (isPeerless(segment, torrent) && (words[torrent + TORRENT_FLAGS] & TORRENT_IN_CHANGES) === 0) {
+      if (
+        torrent !== spared &&
+        isPeerless(segment, torrent) &&
+        (words[torrent + TORRENT_FLAGS] & TORRENT_IN_CHANGES) === 0
+      ) {
         removeTorrent(segment, torrent);
         evicted++;
       }

@@ -41,7 +41,7 @@ export interface StoredPeer {
 /** What the database should do for a torrent. */
 export interface TorrentNews {
   readonly infoHash: string;
-  /** The counter of earlier times is asked for: answer with `Store.addCompleted`. */
+  /** The counter of earlier times is asked for: answer with `Store.addBase`. */
   readonly wantsBase: boolean;
   /** Downloads completed since the last time. */
   readonly completions: number;

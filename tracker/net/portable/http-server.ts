@@ -59,6 +59,8 @@ export async function openHttpServer(
   } catch (error) {
     throw ListenError.from('The HTTP tracker', bind, error);
   }
+  // A connection that can't be taken, for want of descriptors, must not end the tracker.
+  server.on('error', () => undefined);
   // A listening TCP server has an address object, never a path.
   const { port } = server.address() as AddressInfo;
   return {
