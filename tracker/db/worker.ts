@@ -28,6 +28,8 @@ interface Connection {
 
 /** How long a start waits for another one that changes the tables of the same file. */
 const migrationLockMillis = 60_000;
+/** A wait for a lock ends so long before its call's deadline, or half of what is left before it. */
+const lockMarginMillis = 1_000;
 
 assert(parentPort !== null, 'the database thread is started by openDatabase');
 const port = parentPort;
@@ -77,7 +79,7 @@ async function connect(target: DatabaseOptions, patience: DatabaseTiming): Promi
   return {
     knex,
     // The error about a lock has to be there before the deadline, or else a call that failed could still be done.
-    prepare: (millisLeft) => waitForLocks(knex, millisLeft * 0.9),
+    prepare: (millisLeft) => waitForLocks(knex, millisLeft - Math.min(lockMarginMillis, millisLeft / 2)),
     // A write that changes nothing still reaches the disk: a full one is only found by writing.
     async check() {
       await knex('torrent_aggregate_metrics')
