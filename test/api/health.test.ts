@@ -262,6 +262,20 @@ test('answers 503 for a failure only when asked strictly', async (context) => {
   }
 });
 
+test('tells of a database that does not answer, and keeps taking traffic', async (context) => {
+  const health = await openHealth(context, { databaseTrouble: () => 'the database does not answer: gone' });
+  const { status, body } = await health('/health_check?strict=1');
+  assert.equal(status, 503);
+  assert.deepEqual(JSON.parse(body), {
+    status: 'Error',
+    message: 'health check failed: the database does not answer: gone',
+    details: [],
+  });
+  const ready = await health('/readyz');
+  assert.equal(ready.status, 200);
+  assert.deepEqual(JSON.parse(ready.body), { ready: true, reasons: ['the database does not answer: gone'] });
+});
+
 test('lives, whatever its services do', async (context) => {
   const readiness = (): { ready: boolean; reasons: string[] } => ({ ready: false, reasons: ['stopping'] });
   const health = await openHealth(context, { services: () => [httpTracker(1)], readiness });
