@@ -11,6 +11,8 @@ import { colorsFor, ExitCode, readVersion } from './terminal.ts';
 
 /** A stop that takes longer is given up: Kubernetes and Docker kill after thirty or ten seconds, and say less. */
 const STOP_LIMIT_MILLIS = 25_000;
+/** A second signal within this time is the first one's echo. */
+const ECHO_MILLIS = 500;
 
 const STOP_SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 
@@ -90,15 +92,19 @@ function loadAgain({ config }: RunOptions, first: ConfigSource): LoadedConfig {
   return loaded;
 }
 
-/** A signal that is aborted by the first SIGINT or SIGTERM. The second one ends the process at once. */
+/** A signal that is aborted by the first SIGINT or SIGTERM. One that comes later ends the process at once. */
 function listenForStop(logger: Logger): AbortSignal {
   const stop = new AbortController();
+  let firstMillis = 0;
   for (const signal of STOP_SIGNALS) {
     process.on(signal, () => {
       if (stop.signal.aborted) {
+        // One wish can come twice: from the one who signals the process group, and from a parent that passes it on.
+        if (performance.now() - firstMillis < ECHO_MILLIS) return;
         logger.warn(`${signal} again: ended without waiting`);
         end(ExitCode.failed);
       }
+      firstMillis = performance.now();
       logger.info(`${signal}: stopping`);
       stop.abort();
       setTimeout(() => {
