@@ -85,7 +85,8 @@ describe('A tracker', { concurrency: 2 }, () => {
     const ended = tracker.stop('SIGINT');
     const asking = setInterval(() => void tracker.stop('SIGINT'), 100);
     const exit = await ended.finally(() => clearInterval(asking));
-    assert.deepEqual(exit, { code: 1, signal: null });
+    // One that comes while the process ends already is left to the system.
+    assert.ok(exit.code === 1 || exit.signal === 'SIGINT', JSON.stringify(exit));
   });
 
   test('takes two signals at once, as a process group gets them, for one', async (context) => {
