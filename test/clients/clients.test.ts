@@ -13,7 +13,7 @@ import { type ClientKind, saysGoodbye, startClient } from '../support/swarm-clie
 import { createTorrent } from '../support/torrents.ts';
 import { waitFor } from '../support/waiting.ts';
 
-type Mode = 'public' | 'private' | 'listed';
+type Mode = 'public' | 'private' | 'listed' | 'private_listed';
 type Way = 'udp4' | 'udp6' | 'http4' | 'http6';
 
 /** What each client can do: Transmission and aria2 reach no UDP tracker over IPv6, and only libtorrent sends BEP 41. */
@@ -26,7 +26,8 @@ const CASES: readonly { readonly mode: Mode; readonly kind: ClientKind; readonly
   { mode: 'private', kind: 'libtorrent', ways: ['udp4', 'udp6', 'http4', 'http6'] },
   { mode: 'listed', kind: 'transmission', ways: ['udp4', 'http4'] },
   { mode: 'listed', kind: 'aria2', ways: ['udp4', 'http4'] },
-  { mode: 'listed', kind: 'libtorrent', ways: ['udp4', 'http6'] },
+  { mode: 'listed', kind: 'libtorrent', ways: ['udp4', 'udp6', 'http6'] },
+  { mode: 'private_listed', kind: 'libtorrent', ways: ['udp4', 'udp6', 'http4', 'http6'] },
 ];
 const TITLES: Record<Way, string> = {
   udp4: 'UDP over IPv4',
@@ -68,7 +69,7 @@ async function startTracker(host: TestHost, mode: Mode): Promise<HostedTracker> 
     announceUrl: (way) => {
       const address = way.endsWith('4') ? host.ipv4 : `[${host.ipv6}]`;
       const base = way.startsWith('udp') ? `udp://${address}:6969` : `http://${address}:7070`;
-      return mode === 'private' ? `${base}/announce/${KEY}` : `${base}/announce`;
+      return mode.startsWith('private') ? `${base}/announce/${KEY}` : `${base}/announce`;
     },
     api: async (method, path, body) => {
       const init = {
@@ -90,7 +91,7 @@ async function startTracker(host: TestHost, mode: Mode): Promise<HostedTracker> 
       return code;
     },
   };
-  if (mode === 'private') await tracker.api('POST', 'keys', { key: KEY, seconds_valid: 3600 });
+  if (mode.startsWith('private')) await tracker.api('POST', 'keys', { key: KEY, seconds_valid: 3600 });
   return tracker;
 }
 
@@ -106,8 +107,8 @@ schema_version = "3.0.0"
 trace_filter = "info"
 trace_style = "json"
 [core]
-listed = ${mode === 'listed'}
-private = ${mode === 'private'}
+listed = ${mode.endsWith('listed')}
+private = ${mode.startsWith('private')}
 [core.announce_policy]
 interval = 5
 interval_min = 5
@@ -124,12 +125,12 @@ admin = "${TOKEN}"
 `;
 }
 
-for (const mode of ['public', 'private', 'listed'] as const) {
+for (const mode of ['public', 'private', 'listed', 'private_listed'] as const) {
   const cases = CASES.filter((entry) => entry.mode === mode).flatMap(({ kind, ways }) =>
     ways.map((way) => ({ kind, way })),
   );
   describe(
-    `on a ${mode} tracker, a leecher gets the file from a seeder`,
+    `on a ${mode.replace('_', ' and ')} tracker, a leecher gets the file from a seeder`,
     { concurrency: true, ...needs('netns') },
     () => {
       let network: TestNetwork;
@@ -149,7 +150,7 @@ for (const mode of ['public', 'private', 'listed'] as const) {
           const [seederHost, leecherHost] = network.clients.slice(index * 2);
           assert(seederHost !== undefined && leecherHost !== undefined);
           const torrent = createTorrent(tracker.announceUrl(way), CONTENT_BYTES);
-          if (mode === 'listed') await tracker.api('POST', `whitelist/${torrent.infoHash}`);
+          if (mode.endsWith('listed')) await tracker.api('POST', `whitelist/${torrent.infoHash}`);
           const swarm = async () => {
             const shown = await tracker.api('GET', `torrent/${torrent.infoHash}`);
             return typeof shown === 'object' ? (shown as { seeders: number; leechers: number }) : undefined; // the API's form
