@@ -8,9 +8,11 @@ import { describe, test, type TestContext } from 'node:test';
 import { CompletedSync } from '../tracker/run/completed-sync.ts';
 import { validateConfig } from '../tracker/config/validation.ts';
 import { type Database, openDatabase } from '../tracker/db/client.ts';
+import type { TrackerConfig } from '../tracker/config/schema.ts';
 import { Policy } from '../tracker/policy.ts';
 import { AnnounceEvent } from '../tracker/protocol/model.ts';
 import { Store } from '../tracker/swarm/store.ts';
+import type { SwarmRules } from '../tracker/swarm/swarm-rules.ts';
 import { waitFor } from './support/waiting.ts';
 import { Announcer, RULES } from './swarm/announcing.ts';
 
@@ -49,6 +51,25 @@ describe('Completed counters', () => {
     assert.equal((await database.loadCompleted([infoHash])).get(infoHash), 2);
     assert.equal(completedOf(otherStore, infoHash), 2);
   });
+
+  test('that begin to be kept while the tracker runs include what the database knew, once', async (context) => {
+    const { database, store, sync, policy } = await openParts(context);
+    const infoHash = randomBytes(20).toString('hex');
+    await database.addCompleted('earlier', new Map([[infoHash, 5]]));
+    policy.apply(configOf(false));
+    const running = sync();
+    assert.equal(complete(store, infoHash, RULES), 1);
+
+    policy.apply(configOf(true));
+    await waitFor('the counter of earlier times', () => completedOf(store, infoHash) === 6);
+    policy.apply(configOf(false));
+    policy.apply(configOf(true));
+    assert.equal(complete(store, infoHash), 7);
+    await waitFor('the new download in the database', () => running.totalCompleted === 6);
+    await running.stop();
+    assert.equal(completedOf(store, infoHash), 7);
+    assert.equal((await database.loadCompleted([infoHash])).get(infoHash), 6);
+  });
 });
 
 async function openParts(context: TestContext) {
@@ -61,32 +82,33 @@ async function openParts(context: TestContext) {
     assert.deepEqual(faults, []);
   });
   const store = Store.create(2 ** 22, 1);
-  const policy = Policy.create(
-    validateConfig(
-      {
-        metadata: { schema_version: '3.0.0' },
-        logging: { trace_filter: 'off' },
-        core: {
-          listed: false,
-          private: false,
-          database: { driver: 'sqlite3' },
-          tracker_policy: { persistent_torrent_completed_stat: true },
-        },
-      },
-      () => 'the test',
-    ),
-  );
+  const policy = Policy.create(configOf(true));
   const sync = () => new CompletedSync(store, database, policy, (error) => faults.push(error));
   return { database, store, policy, sync, faults };
 }
 
+function configOf(isPersistent: boolean): TrackerConfig {
+  return validateConfig(
+    {
+      metadata: { schema_version: '3.0.0' },
+      logging: { trace_filter: 'off' },
+      core: {
+        listed: false,
+        private: false,
+        database: { driver: 'sqlite3' },
+        tracker_policy: { persistent_torrent_completed_stat: isPersistent },
+      },
+    },
+    () => 'the test',
+  );
+}
+
 /** Lets a peer start and complete; returns the counter. */
-function complete(store: Store, infoHash: string): number {
+function complete(store: Store, infoHash: string, rules: SwarmRules = PERSISTENT): number {
   const announcer = new Announcer(store);
   const peer = { infoHash, peerId: randomBytes(20).toString('hex'), address: 'c0000201', port: 6881 };
-  announcer.announce({ ...peer, left: 1n, event: AnnounceEvent.started }, 1, 0, PERSISTENT);
-  return announcer.announce({ ...peer, left: 0n, event: AnnounceEvent.completed }, 1, 0, PERSISTENT)
-    .completed;
+  announcer.announce({ ...peer, left: 1n, event: AnnounceEvent.started }, 1, 0, rules);
+  return announcer.announce({ ...peer, left: 0n, event: AnnounceEvent.completed }, 1, 0, rules).completed;
 }
 
 function completedOf(store: Store, infoHash: string): number | undefined {

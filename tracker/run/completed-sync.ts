@@ -4,7 +4,7 @@
  * away the batch waits, and is written under its own id when it is back, so that nothing is lost or counted twice.
  */
 import { randomUUID } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from '../db/client.ts';
 import { DatabaseError } from '../db/error.ts';
 import type { Policy } from '../policy.ts';
@@ -31,6 +31,8 @@ export class CompletedSync {
   #batch: Batch | null = null;
   readonly #basesWanted = new Set<string>();
   #isTotalKnown = false;
+  /** Whether the torrents in the store have asked for their bases, which each does when it comes. */
+  #hasAsked: boolean;
   /** Downloads completed over all time, as the database knew last; 0 when counters are not kept. */
   totalCompleted = 0;
 
@@ -39,6 +41,7 @@ export class CompletedSync {
     this.#store = store;
     this.#database = database;
     this.#policy = policy;
+    this.#hasAsked = policy.persistsCompleted;
     this.#onError = onError;
     this.#ended = this.#work();
   }
@@ -63,6 +66,7 @@ export class CompletedSync {
   /** Takes the news and writes them. Returns whether the database had something to do, and did it. */
   async #round(): Promise<boolean> {
     try {
+      await this.#askAnew();
       if (this.#batch === null && this.#basesWanted.size < BASES_PER_QUERY) this.#take();
       const hasWork = this.#batch !== null || this.#basesWanted.size > 0;
       // The bases come before the batch, or they would contain it, and it would count twice.
@@ -88,6 +92,14 @@ export class CompletedSync {
       if (!(error instanceof DatabaseError && error.code === 'unavailable')) this.#onError(error);
       return false;
     }
+  }
+
+  /** Has torrents ask for their bases that came while counters were not kept. */
+  async #askAnew(): Promise<void> {
+    if (this.#policy.persistsCompleted === this.#hasAsked) return;
+    this.#hasAsked = this.#policy.persistsCompleted;
+    if (!this.#hasAsked) return;
+    for (const _ of this.#store.wantBases()) await nextTurn();
   }
 
   /** Takes the news of the store. What comes with the first batch waits in the store while the database is away. */

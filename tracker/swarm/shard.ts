@@ -27,16 +27,14 @@ import {
   UNSTORED_WORD,
 } from './segment.ts';
 import type { SwarmRules } from './swarm-rules.ts';
+import { addBase, noteCompletion, takeNews, type TorrentNews, wantBase } from './torrent-news.ts';
 import {
   addTorrent,
   evictPeerlessTorrents,
   findTorrent,
   isPeerless,
   removeTorrent,
-  TORRENT_AWAITS_BASE,
-  TORRENT_CHANGES_NEXT,
   TORRENT_COMPLETED,
-  TORRENT_COMPLETIONS,
   TORRENT_FLAGS,
   TORRENT_IN_CHANGES,
   TORRENT_INFO_HASH,
@@ -44,17 +42,8 @@ import {
   TORRENT_IPV6_PEERS,
   TORRENT_NEXT,
   TORRENT_SEEDERS,
-  TORRENT_WANTS_BASE,
 } from './torrent-table.ts';
-import {
-  peersOf,
-  readNews,
-  readPeer,
-  readSummary,
-  type StoredPeer,
-  type TorrentNews,
-  type TorrentSummary,
-} from './torrent-view.ts';
+import { peersOf, readPeer, readSummary, type StoredPeer, type TorrentSummary } from './torrent-view.ts';
 
 /** The most peers that one lock is held for while peers expire or torrents are listed. */
 const SLICE_PEERS = 512;
@@ -241,16 +230,22 @@ export class Shard {
     const words = this.#words;
     if (words[CHANGES_WORD] === 0) return;
     lock(words, LOCK_WORD);
-    for (let i = 0; i < max && words[CHANGES_WORD] !== 0; i++) {
-      const torrent = words[CHANGES_WORD];
-      news.push(readNews(words, torrent));
-      words[CHANGES_WORD] = words[torrent + TORRENT_CHANGES_NEXT];
-      if ((words[torrent + TORRENT_FLAGS] & TORRENT_WANTS_BASE) !== 0)
-        words[torrent + TORRENT_FLAGS] |= TORRENT_AWAITS_BASE;
-      words[torrent + TORRENT_FLAGS] &= ~(TORRENT_IN_CHANGES | TORRENT_WANTS_BASE);
-      words[torrent + TORRENT_COMPLETIONS] = 0;
+    takeNews(words, max, news);
+    unlock(words, LOCK_WORD);
+  }
+
+  /** Wants the bases of torrents that never asked, from bucket `bucket` on. Returns the bucket to go on with, or -1. */
+  wantBases(bucket: number): number {
+    const words = this.#words;
+    lock(words, LOCK_WORD);
+    const buckets = words[BUCKETS_WORD];
+    const end = Math.min(buckets, bucket + SLICE_PEERS);
+    for (; bucket < end; bucket++) {
+      let torrent = words[this.segment.bucketsWord + bucket];
+      for (; torrent !== 0; torrent = words[torrent + TORRENT_NEXT]) wantBase(words, torrent);
     }
     unlock(words, LOCK_WORD);
+    return bucket < buckets ? bucket : -1;
   }
 
   /** Adds to a torrent's completed counter what the database knew, if the torrent still waits for that. */
@@ -258,11 +253,7 @@ export class Shard {
     const words = this.#words;
     lock(words, LOCK_WORD);
     const torrent = findTorrent(this.segment, hash, source, 0);
-    if (torrent !== 0 && (words[torrent + TORRENT_FLAGS] & TORRENT_AWAITS_BASE) !== 0) {
-      words[torrent + TORRENT_FLAGS] &= ~TORRENT_AWAITS_BASE;
-      words[torrent + TORRENT_COMPLETED] += count;
-      this.segment.floats[COMPLETED_FLOAT] += count;
-    }
+    if (torrent !== 0 && addBase(words, torrent, count)) this.segment.floats[COMPLETED_FLOAT] += count;
     unlock(words, LOCK_WORD);
   }
 
@@ -275,10 +266,7 @@ export class Shard {
     if (torrent === 0 && this.#makeRoom(0)) torrent = addTorrent(segment, hash, request.words, first);
     if (torrent === 0) return 0;
     reply.change |= SwarmChange.torrentAdded;
-    if (rules.persistCompleted) {
-      this.#words[torrent + TORRENT_FLAGS] |= TORRENT_WANTS_BASE;
-      this.#noteChange(torrent);
-    }
+    if (rules.persistCompleted) wantBase(this.#words, torrent);
     return torrent;
   }
 
@@ -393,8 +381,7 @@ export class Shard {
     this.segment.floats[COMPLETED_FLOAT]++;
     reply.change |= SwarmChange.completed;
     if (!rules.persistCompleted) return;
-    words[torrent + TORRENT_COMPLETIONS]++;
-    this.#noteChange(torrent);
+    noteCompletion(words, torrent);
   }
 
   #expirePage(torrent: number, family: 4 | 6, page: number, cutoffSeconds: number): void {
@@ -427,14 +414,6 @@ export class Shard {
   #countSeeder(torrent: number, change: number): void {
     this.#words[torrent + TORRENT_SEEDERS] += change;
     this.#words[SEEDERS_WORD] += change;
-  }
-
-  #noteChange(torrent: number): void {
-    const words = this.#words;
-    if ((words[torrent + TORRENT_FLAGS] & TORRENT_IN_CHANGES) !== 0) return;
-    words[torrent + TORRENT_FLAGS] |= TORRENT_IN_CHANGES;
-    words[torrent + TORRENT_CHANGES_NEXT] = words[CHANGES_WORD];
-    words[CHANGES_WORD] = torrent;
   }
 }
 

@@ -28,7 +28,8 @@ import {
 } from './segment.ts';
 import { Shard } from './shard.ts';
 import type { SwarmRules } from './swarm-rules.ts';
-import type { StoredPeer, TorrentNews, TorrentSummary } from './torrent-view.ts';
+import type { TorrentNews } from './torrent-news.ts';
+import type { StoredPeer, TorrentSummary } from './torrent-view.ts';
 
 const DEFAULT_SHARDS = 64;
 
@@ -168,6 +169,19 @@ export class Store {
     const news: TorrentNews[] = [];
     for (const shard of this.#shards) shard.takeNews(maxPerShard, news);
     return news;
+  }
+
+  /**
+   * Has the bases of all torrents asked for that came while counters were not kept. Yields after each slice, holding no
+   * lock, so that the caller can spread the work over time.
+   */
+  *wantBases(): Generator<void> {
+    for (const shard of this.#shards) {
+      for (let bucket = 0; bucket >= 0;) {
+        bucket = shard.wantBases(bucket);
+        yield;
+      }
+    }
   }
 
   /** Adds to a torrent's completed counter what the database knew of earlier times, once for each time it is asked. */

@@ -34,6 +34,8 @@ export const TORRENT_IN_CHANGES = 1;
 export const TORRENT_WANTS_BASE = 2;
 /** Flag: the database was asked, and its answer has not come. A torrent that went and came back does not have it. */
 export const TORRENT_AWAITS_BASE = 4;
+/** Flag: the database was asked once, and is not asked again for as long as the torrent stays. */
+export const TORRENT_ASKED_BASE = 8;
 
 /** Finds a torrent by the info hash at `source[first]`. Returns its record, or 0. */
 export function findTorrent(segment: Segment, hash: number, source: Int32Array, first: number): number {

@@ -1,17 +1,14 @@
-/** What is read out of the swarm store: torrents, peers and news as plain values. The caller holds the segment's lock. */
+/** What is read out of the swarm store: torrents and peers as plain values. The caller holds the segment's lock. */
 import { type AnnounceEvent, HASH_WORDS } from '../protocol/model.ts';
 import { DETAIL_DOWNLOADED, DETAIL_LEFT, DETAIL_UPLOADED, type PeerPages } from './peer-page.ts';
 import { SET_PEERS } from './peer-set.ts';
 import type { Segment } from './segment.ts';
 import {
   TORRENT_COMPLETED,
-  TORRENT_COMPLETIONS,
-  TORRENT_FLAGS,
   TORRENT_INFO_HASH,
   TORRENT_IPV4_PEERS,
   TORRENT_IPV6_PEERS,
   TORRENT_SEEDERS,
-  TORRENT_WANTS_BASE,
 } from './torrent-table.ts';
 
 /** A torrent as the REST API lists it. */
@@ -38,15 +35,6 @@ export interface StoredPeer {
   readonly event: AnnounceEvent;
 }
 
-/** What the database should do for a torrent. */
-export interface TorrentNews {
-  readonly infoHash: string;
-  /** The counter of earlier times is asked for: answer with `Store.addBase`. */
-  readonly wantsBase: boolean;
-  /** Downloads completed since the last time. */
-  readonly completions: number;
-}
-
 /** The peers of a torrent, of both families. */
 export function peersOf(words: Int32Array, torrent: number): number {
   return words[torrent + TORRENT_IPV4_PEERS + SET_PEERS] + words[torrent + TORRENT_IPV6_PEERS + SET_PEERS];
@@ -59,15 +47,6 @@ export function readSummary(words: Int32Array, torrent: number): TorrentSummary 
     seeders: words[torrent + TORRENT_SEEDERS],
     leechers: peersOf(words, torrent) - words[torrent + TORRENT_SEEDERS],
     completed: words[torrent + TORRENT_COMPLETED] >>> 0,
-  };
-}
-
-/** Reads what the database should do for a torrent. */
-export function readNews(words: Int32Array, torrent: number): TorrentNews {
-  return {
-    infoHash: infoHashOf(words, torrent),
-    wantsBase: (words[torrent + TORRENT_FLAGS] & TORRENT_WANTS_BASE) !== 0,
-    completions: words[torrent + TORRENT_COMPLETIONS],
   };
 }
 
@@ -95,7 +74,8 @@ export function readPeer(segment: Segment, pages: PeerPages, page: number, slot:
   };
 }
 
-function infoHashOf(words: Int32Array, torrent: number): string {
+/** A torrent's info hash, as 40 lowercase hex digits. */
+export function infoHashOf(words: Int32Array, torrent: number): string {
   const first = words.byteOffset + 4 * (torrent + TORRENT_INFO_HASH);
   return Buffer.from(words.buffer, first, 4 * HASH_WORDS).toString('hex');
 }
