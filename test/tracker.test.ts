@@ -6,7 +6,14 @@ import { Access } from '../tracker/access.ts';
 import type { TrackerConfigInput } from '../tracker/config/schema.ts';
 import { validateConfig } from '../tracker/config/validation.ts';
 import { Policy } from '../tracker/policy.ts';
-import { AnnounceReply, AnnounceRequest, PeerAddress, ScrapeEntry } from '../tracker/protocol/model.ts';
+import {
+  AnnounceEvent,
+  AnnounceReply,
+  AnnounceRequest,
+  PeerAddress,
+  ScrapeEntry,
+} from '../tracker/protocol/model.ts';
+import { PROBE_INFO_HASH } from '../tracker/protocol/probe-hash.ts';
 import { Store } from '../tracker/swarm/store.ts';
 import { Tracker, Verdict } from '../tracker/tracker.ts';
 
@@ -153,6 +160,26 @@ describe('A tracker', () => {
     assert.deepEqual([LISTED, UNLISTED, randomBytes(20)].map(leechersOf), [1, 1, 0]);
     policy.apply(configOf({ listed: true }));
     assert.deepEqual([LISTED, UNLISTED].map(leechersOf), [1, 0]);
+  });
+
+  test('answers the info hash of probes, where an announce may be made, and keeps nothing', () => {
+    const { tracker, store, policy } = createTracker({});
+    for (const port of [1, 2]) {
+      const request = requestOf(PROBE_INFO_HASH, '', port);
+      request.event = AnnounceEvent.completed;
+      const reply = new AnnounceReply(new Uint16Array(4096));
+      // What the reply before it said is not said again.
+      Object.assign(reply, { seeders: 7, ipv4Peers: 7, change: 15 });
+      assert.equal(tracker.announce(request, reply), Verdict.done);
+      const { seeders, leechers, ipv4Peers, change } = reply;
+      assert.deepEqual(
+        { seeders, leechers, ipv4Peers, change },
+        { seeders: 0, leechers: 0, ipv4Peers: 0, change: 0 },
+      );
+    }
+    assert.deepEqual(store.totals().torrents, 0);
+    policy.apply(configOf({ listed: true }));
+    assert.equal(announce(tracker, requestOf(PROBE_INFO_HASH)).verdict, Verdict.notListed);
   });
 
   test('tells the truth about scrapes to all, and when private to those with a key', () => {

@@ -5,6 +5,7 @@
 import { type Access, KeyState } from './access.ts';
 import type { Policy } from './policy.ts';
 import { type AnnounceReply, AnnounceRequest, type ScrapeEntry } from './protocol/model.ts';
+import { isProbeInfoHash } from './protocol/probe-hash.ts';
 import type { SwarmRules } from './swarm/swarm-rules.ts';
 import type { Store } from './swarm/store.ts';
 
@@ -40,11 +41,15 @@ export class Tracker {
 
   /**
    * Announces. The caller has filled `request` and, in `reply`, where peers go and of which family. Unless the verdict
-   * is `done`, nothing changed and the reply is not filled in.
+   * is `done`, nothing changed and the reply is not filled in. The info hash of probes is answered and not kept.
    */
   announce(request: AnnounceRequest, reply: AnnounceReply): Verdict {
     const verdict = this.judge(request);
     if (verdict !== Verdict.done) return verdict;
+    if (isProbeInfoHash(request.words, AnnounceRequest.INFO_HASH_WORD)) {
+      reply.clear();
+      return Verdict.done;
+    }
     const { policy } = this;
     const { maxPeers } = policy;
     reply.peersWanted = request.numWant < 0 || request.numWant > maxPeers ? maxPeers : request.numWant;

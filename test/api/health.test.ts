@@ -273,7 +273,8 @@ test('tells of a database that does not answer, and keeps taking traffic', async
   });
   const ready = await health('/readyz');
   assert.equal(ready.status, 200);
-  assert.deepEqual(JSON.parse(ready.body), { ready: true, reasons: ['the database does not answer: gone'] });
+  const trouble = 'the database does not answer: gone';
+  assert.deepEqual(JSON.parse(ready.body), { ready: true, reasons: [trouble], database_trouble: trouble });
 });
 
 test('lives, whatever its services do', async (context) => {
@@ -291,12 +292,12 @@ test('is ready or tells why not', async (context) => {
   const ready = await health('/readyz');
   assert.deepEqual(
     [ready.status, ready.type, ready.body],
-    [200, 'application/json', '{"ready":true,"reasons":[]}'],
+    [200, 'application/json', '{"ready":true,"reasons":[],"database_trouble":null}'],
   );
   reasons = ['the tracker is stopping'];
   const unready = await health('/readyz');
   assert.deepEqual(
     [unready.status, unready.body],
-    [503, '{"ready":false,"reasons":["the tracker is stopping"]}'],
+    [503, '{"ready":false,"reasons":["the tracker is stopping"],"database_trouble":null}'],
   );
 });

@@ -1,6 +1,7 @@
 /** What an HTTP tracker answers to announces (BEP 3, 7, 21, 23, 24): bytes, counts, and which peers. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { PROBE_INFO_HASH } from '../../tracker/protocol/probe-hash.ts';
 import { needs } from '../support/parts.ts';
 import { announce, announceTarget, get, percentEncode } from './http-exchange.ts';
 import { forEachSocketPath, threadsOfSuite } from './tracker-threads.ts';
@@ -37,6 +38,16 @@ forEachSocketPath((sockets) => {
           assert.equal(answer.headers['content-encoding'], undefined);
         });
       }
+    });
+
+    test('for the info hash of probes is answered and leaves nothing behind', async () => {
+      const before = suite.threads.swarms();
+      for (const port of [1001, 1002]) {
+        const target = announceTarget(PROBE_INFO_HASH, { compact: 1, port, event: 'completed' });
+        const { body } = await get(suite.threads.http[0], target);
+        assert.equal(body, `${DICTIONARY_HEAD.replace('i1e', 'i0e')}5:peers0:6:peers60:e`);
+      }
+      assert.deepEqual(suite.threads.swarms(), before);
     });
 
     test('names other peers with address, id and port in the long form', async () => {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { AnnounceEvent } from '../../tracker/protocol/model.ts';
+import { PROBE_INFO_HASH } from '../../tracker/protocol/probe-hash.ts';
 import { decodeUdpReply, encodeConnectRequest, type UdpAnnounce } from '../../tracker/protocol/udp-client.ts';
 import { forEachSocketPath, threadsOfSuite } from './tracker-threads.ts';
 import { announceBytes, newInfoHash, peerId, type Reply, UdpClient } from './udp-exchange.ts';
@@ -16,6 +17,16 @@ forEachSocketPath((sockets) => {
       const connectionId = await client.connect();
       const [reply] = await client.exchange(announceBytes({ connectionId, transactionId: 0x01020304 }));
       assert.equal(reply?.toString('hex'), '0000000101020304000000780000000100000000');
+    });
+
+    test('for the info hash of probes is answered and leaves nothing behind', async (context) => {
+      const client = await UdpClient.open(context, suite.threads.udp[0]);
+      const before = suite.threads.swarms();
+      for (const event of [started, completed, none]) {
+        const reply = await client.announce(PROBE_INFO_HASH, { event, peerId: peerId(event) });
+        assert.deepEqual(seen(reply), { seeders: 0, leechers: 0, peers: [] });
+      }
+      assert.deepEqual(suite.threads.swarms(), before);
     });
 
     test('is answered with the interval of the configuration', async (context) => {

@@ -40,6 +40,17 @@ async function failureOf(context: TestContext, listener: RequestListener): Promi
   return step.failure;
 }
 
+test('a probe says for whom it asks, if told to', async (context) => {
+  const seen: unknown[] = [];
+  const port = await startHttpServer(context, (request, response) => {
+    seen.push(request.headers['x-forwarded-for']);
+    response.end(ANNOUNCE_REPLY);
+  });
+  await probeHttp(target(port), { ask: 'announce', forwardedFor: '192.0.2.1' });
+  await probeHttp(target(port), { ask: 'announce' });
+  assert.deepEqual(seen, ['192.0.2.1', '192.0.2.1', undefined, undefined]);
+});
+
 suite('an HTTP tracker of another kind', () => {
   test('is asked everything, and the peer is gone afterwards', async (context) => {
     const { tracker, httpPort, events } = await startForeignTracker(context);

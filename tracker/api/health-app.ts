@@ -38,7 +38,7 @@ interface CheckReport {
  * Makes the application:
  * - `/health_check` probes every service; status 200 whatever it finds, 503 for an error when asked with `?strict=1`
  * - `/livez` answers as long as this thread runs
- * - `/readyz` answers 200 or 503 with the reasons
+ * - `/readyz` answers 200 or 503 with the reasons, and what is wrong with the database
  *
  * Its `fault` event tells of mistakes in the code behind it.
  */
@@ -90,5 +90,10 @@ function showReadiness(context: HealthContext): Reply {
   const trouble = context.databaseTrouble();
   // Announces go on without the database, so its trouble is told and does not keep traffic away.
   const reasons = trouble === null ? obstacles : [...obstacles, trouble];
-  return jsonReply(JSON.stringify({ ready, reasons }), JSON_TYPE, ready ? 200 : 503);
+  // Told apart from the reasons once more, for programs that watch over the database.
+  return jsonReply(
+    JSON.stringify({ ready, reasons, database_trouble: trouble }),
+    JSON_TYPE,
+    ready ? 200 : 503,
+  );
 }

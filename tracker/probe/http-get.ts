@@ -19,6 +19,8 @@ export interface HttpGetOptions {
   readonly path: string;
   readonly timeoutMillis: number;
   readonly insecure: boolean;
+  /** Headers beside those that every request has. */
+  readonly headers?: Readonly<Record<string, string>>;
   readonly signal: AbortSignal | null;
 }
 
@@ -68,6 +70,7 @@ export async function httpGet(options: HttpGetOptions): Promise<HttpGetResult> {
       host: port === defaultPort ? bracketed : `${bracketed}:${port}`,
       'user-agent': USER_AGENT,
       accept: '*/*',
+      ...options.headers,
     },
     // TLS verifies this name; for an address it takes `host`.
     ...(secure && isIP(host) === 0 && { servername: host }),

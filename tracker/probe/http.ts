@@ -89,7 +89,7 @@ class HttpSession {
 
   #get(path: string, parameters: readonly string[], signal: AbortSignal | null): Promise<HttpGetResult> {
     const { secure, host, port, query } = this.#target;
-    const { timeoutMillis, insecure } = this.#options;
+    const { timeoutMillis, insecure, forwardedFor } = this.#options;
     const pieces = query === '' ? parameters : [query, ...parameters];
     const fullPath = `${path}?${pieces.join('&')}`;
     return httpGet({
@@ -100,6 +100,7 @@ class HttpSession {
       path: fullPath,
       timeoutMillis,
       insecure,
+      ...(forwardedFor !== null && { headers: { 'x-forwarded-for': forwardedFor } }),
       signal,
     });
   }

@@ -23,6 +23,8 @@ export interface ProbeOptions {
   readonly compact: boolean;
   /** Whether to accept any certificate; HTTPS only. */
   readonly insecure: boolean;
+  /** The client's address for a tracker that believes who asks to be a proxy (`X-Forwarded-For`); HTTP only. */
+  readonly forwardedFor: string | null;
   /** Ends the probe early; the peer is still taken out of the swarm. */
   readonly signal: AbortSignal | null;
 }
@@ -35,6 +37,7 @@ export const PROBE_DEFAULTS: Omit<ProbeOptions, 'infoHashes'> = {
   rounds: 1,
   compact: true,
   insecure: false,
+  forwardedFor: null,
   signal: null,
 };
 

@@ -138,6 +138,17 @@ export class AnnounceReply {
   constructor(halves: Uint16Array) {
     this.halves = halves;
   }
+
+  /** Says that the swarm is empty and that nothing changed. */
+  clear(): void {
+    this.seeders = 0;
+    this.leechers = 0;
+    this.completed = 0;
+    this.ipv4Peers = 0;
+    this.ipv6Peers = 0;
+    this.change = SwarmChange.none;
+    this.stored = false;
+  }
 }
 
 /** What a scrape tells of one torrent (BEP 15, BEP 48). */
