@@ -13,7 +13,7 @@ import { ConnectionIds } from './connection-id.ts';
 import { ConnectionKeys } from './connection-keys.ts';
 import { HttpService } from './net/http-service.ts';
 import { ListenError } from './listen-error.ts';
-import type { Listener, ListenerSetup } from './net/listener.ts';
+import type { Listener, ListenerSetup, OpenedListener } from './net/listener.ts';
 import { openHttpServer } from './net/portable/http-server.ts';
 import { openUdpSocket } from './net/portable/udp-socket.ts';
 import { UdpService } from './net/udp-service.ts';
@@ -39,12 +39,12 @@ const tracker = new Tracker(
 /** Milliseconds that are left for closing, once the main thread has asked for it. */
 let graceMillis: number | null = null;
 
-function hear(message: ToWorker, listeners: readonly Listener[]): void {
+function hear(message: ToWorker, listeners: readonly OpenedListener[]): void {
   if (message.kind === 'stop') graceMillis = message.graceMillis;
   else message.live.forEach((live, index) => listeners[index].update(live));
 }
 
-async function servePortable(): Promise<readonly Listener[]> {
+async function servePortable(): Promise<void> {
   const listeners: Listener[] = [];
   for (const listener of setup.listeners) listeners.push(await openPortable(listener));
   const stopped = new Promise<void>((resolve) => {
@@ -55,7 +55,7 @@ async function servePortable(): Promise<readonly Listener[]> {
   });
   reportListening(listeners);
   await stopped;
-  return listeners;
+  await Promise.all(listeners.map((listener) => listener.close(graceMillis ?? 0)));
 }
 
 function openPortable(listener: ListenerSetup): Promise<Listener> {
@@ -66,11 +66,11 @@ function openPortable(listener: ListenerSetup): Promise<Listener> {
   return openHttpServer(listener, new HttpService(listener, tracker, counters), setup.sharesPorts);
 }
 
-async function serveNative(): Promise<readonly Listener[]> {
+async function serveNative(): Promise<void> {
   // Loaded only where it is used: elsewhere the C library may be missing.
   const { openNativeListeners } = await import('./net/native/listeners.ts');
   const services = { tracker, ids, bans, counters };
-  const { listeners, serve } = openNativeListeners(setup.listeners, setup.sharesPorts, services);
+  const { listeners, serve, close } = openNativeListeners(setup.listeners, setup.sharesPorts, services);
   reportListening(listeners);
   serve(() => {
     for (
@@ -82,10 +82,10 @@ async function serveNative(): Promise<readonly Listener[]> {
     }
     return graceMillis !== null;
   });
-  return listeners;
+  close(graceMillis ?? 0);
 }
 
-function reportListening(listeners: readonly Listener[]): void {
+function reportListening(listeners: readonly OpenedListener[]): void {
   report({
     kind: 'listening',
     listeners: listeners.map(({ address, receiveBufferBytes }) => ({ address, receiveBufferBytes })),
@@ -97,8 +97,7 @@ function report(message: FromWorker): void {
 }
 
 try {
-  const listeners = setup.isNative ? await serveNative() : await servePortable();
-  await Promise.all(listeners.map((listener) => listener.close(graceMillis ?? 0)));
+  await (setup.isNative ? serveNative() : servePortable());
 } catch (error) {
   // Only what a user can mend is told; anything else is a fault of ours and ends the thread, and so the tracker.
   if (!(error instanceof ListenError)) throw error;

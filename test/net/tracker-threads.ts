@@ -42,7 +42,8 @@ export interface TrackerThreads {
   expectCounts<T>(expected: Counts, work: () => Promise<T>): Promise<T>;
   /** Sums over the swarms, to see that nothing changed. */
   swarms(): object;
-  close(): Promise<void>;
+  /** Takes no more, and lets what has begun end for `graceMillis`; a second by default. */
+  close(graceMillis?: number): Promise<void>;
 }
 
 /** The policies of a tracker. */
@@ -82,7 +83,10 @@ export function threadsOfSuite(
 }
 
 /** Starts one thread, which the caller closes. */
-async function startThreads(sockets: SocketPath, threadsConfig: ThreadsConfig): Promise<TrackerThreads> {
+export async function startThreads(
+  sockets: SocketPath,
+  threadsConfig: ThreadsConfig,
+): Promise<TrackerThreads> {
   const config = configOf(threadsConfig, sockets);
   const store = Store.create(2 ** 24, 4);
   const access = Access.create();
@@ -121,7 +125,7 @@ async function startThreads(sockets: SocketPath, threadsConfig: ThreadsConfig): 
       return result;
     },
     swarms: () => ({ ...store.totals(), usedBytes: 0 }),
-    close: () => threads.stop(1_000),
+    close: (graceMillis = 1_000) => threads.stop(graceMillis),
   };
 }
 

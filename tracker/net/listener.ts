@@ -48,8 +48,8 @@ export interface HttpListenerSetup {
 
 export type ListenerSetup = UdpListenerSetup | HttpListenerSetup;
 
-/** An open listener. */
-export interface Listener {
+/** An open listener, however it is closed. */
+export interface OpenedListener {
   readonly setup: ListenerSetup;
   /** Where it listens, with the port that the kernel chose for port 0. */
   readonly address: SocketAddress;
@@ -57,6 +57,10 @@ export interface Listener {
   readonly receiveBufferBytes: number | null;
   /** Takes over changed live settings. */
   update(live: ListenerSetup['live']): void;
+}
+
+/** A listener that closes by itself. */
+export interface Listener extends OpenedListener {
   /** Takes no more requests, answers those that are there, and closes, within `graceMillis`. */
   close(graceMillis: number): Promise<void>;
 }

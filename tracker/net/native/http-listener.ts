@@ -12,7 +12,7 @@ import { PeerAddress } from '../../protocol/model.ts';
 import { PacketMemory } from '../../protocol/udp.ts';
 import { type HttpService, MAX_TARGET_BYTES } from '../http-service.ts';
 import { ListenError } from '../../listen-error.ts';
-import type { HttpListenerSetup, Listener } from '../listener.ts';
+import type { HttpListenerSetup } from '../listener.ts';
 import {
   EPOLLIN,
   EPOLLOUT,
@@ -35,6 +35,7 @@ import {
   SOCKET_ADDRESS_BYTES,
   systemError,
 } from './socket-address.ts';
+import type { NativeListener } from './native-listener.ts';
 
 /** Torrust Tracker's limit for a request's head, and for the wait for the next request on a connection. */
 const PATIENCE_MILLIS = 5_000;
@@ -70,7 +71,7 @@ export function openNativeHttpListener(
   service: HttpService,
   reply: HttpReplyMemory,
   sharesPort: boolean,
-): Listener {
+): NativeListener {
   const what = 'The HTTP tracker';
   const { fd, address } = openBoundSocket(libc, what, SOCK_STREAM | SOCK_NONBLOCK, setup.bind, {
     ipv6Only: setup.ipv6Only,
@@ -94,7 +95,9 @@ export function openNativeHttpListener(
     update: (live) => {
       if ('trustedProxies' in live) service.update(live);
     },
-    close: (graceMillis) => listener.close(graceMillis),
+    stopIntake: () => listener.stopIntake(),
+    isIdle: () => listener.isIdle,
+    end: () => listener.endAll(),
   };
 }
 
@@ -161,8 +164,13 @@ class NativeHttpListener implements EventSource, Ticking {
     this.#serve(connection.fd, connection.source, before + count, connection);
   }
 
-  /** Takes no more connections, closes idle ones, and lets the others end for `graceMillis`. */
-  async close(graceMillis: number): Promise<void> {
+  /** Whether no connection waits. */
+  get isIdle(): boolean {
+    return this.#waiting.size === 0;
+  }
+
+  /** Takes no more connections and closes idle ones. */
+  stopIntake(): void {
     this.#loop.forget(this.#fd);
     // What the kernel has accepted already is answered.
     this.#nowMillis = performance.now();
@@ -173,10 +181,11 @@ class NativeHttpListener implements EventSource, Ticking {
     for (const connection of this.#waiting) {
       if (connection.received === null && connection.unsent === null) this.#end(connection);
     }
-    const endMillis = performance.now() + Math.min(graceMillis, PATIENCE_MILLIS);
-    this.#loop.run(() => this.#waiting.size === 0 || performance.now() > endMillis);
+  }
+
+  /** Closes every connection. */
+  endAll(): void {
     for (const connection of this.#waiting) this.#end(connection);
-    await Promise.resolve();
   }
 
   /** Takes a new connection. Returns whether one was there. */

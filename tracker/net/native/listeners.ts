@@ -1,7 +1,7 @@
 /** The listeners of a native network thread, on one event loop, and that loop's life. */
 import { Counter } from '../../swarm/counters.ts';
 import { HttpService } from '../http-service.ts';
-import type { Listener, ListenerSetup } from '../listener.ts';
+import type { ListenerSetup, OpenedListener } from '../listener.ts';
 import { UdpService, type UdpServices } from '../udp-service.ts';
 import { EventLoop } from './event-loop.ts';
 import { openNativeHttpListener } from './http-listener.ts';
@@ -10,9 +10,11 @@ import { openLibc } from './libc.ts';
 import { openNativeUdpSocket } from './udp-socket.ts';
 
 export interface NativeListeners {
-  readonly listeners: readonly Listener[];
+  readonly listeners: readonly OpenedListener[];
   /** Serves until `isDone`, which is asked about ten times a second, says so. Blocks the thread. */
   serve(isDone: () => boolean): void;
+  /** Takes no more requests, answers those that have begun for `graceMillis` at most, and closes. Blocks the thread. */
+  close(graceMillis: number): void;
 }
 
 /** Why native sockets are not to be had here, in one line; null when they are. */
@@ -43,5 +45,15 @@ export function openNativeListeners(
     const service = new HttpService(setup, tracker, counters, reply.body);
     return openNativeHttpListener(libc, loop, setup, service, reply, sharesPorts);
   });
-  return { listeners, serve: (isDone) => loop.run(isDone) };
+  return {
+    listeners,
+    serve: (isDone) => loop.run(isDone),
+    close: (graceMillis) => {
+      for (const listener of listeners) listener.stopIntake();
+      const endMillis = performance.now() + graceMillis;
+      loop.run(() => listeners.every((listener) => listener.isIdle()) || performance.now() > endMillis);
+      for (const listener of listeners) listener.end();
+      loop.close();
+    },
+  };
 }

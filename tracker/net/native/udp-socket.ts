@@ -12,7 +12,7 @@
  */
 import { PeerAddress } from '../../protocol/model.ts';
 import { PacketMemory } from '../../protocol/udp.ts';
-import type { Listener, UdpListenerSetup } from '../listener.ts';
+import type { UdpListenerSetup } from '../listener.ts';
 import { RECEIVE_BYTES, REPLY_BYTES, type UdpService } from '../udp-service.ts';
 import {
   IP_PKTINFO,
@@ -36,6 +36,7 @@ import {
   setOption,
   SOCKET_ADDRESS_BYTES,
 } from './socket-address.ts';
+import type { NativeListener } from './native-listener.ts';
 
 /** Datagrams a call. */
 const BATCH = 64;
@@ -75,7 +76,7 @@ export function openNativeUdpSocket(
   service: UdpService,
   sharesPort: boolean,
   onKernelDrops: (dropped: number) => void,
-): Listener {
+): NativeListener {
   const { fd, address } = openBoundSocket(libc, 'The UDP tracker', SOCK_DGRAM, setup.bind, {
     ipv6Only: setup.ipv6Only,
     sharesPort,
@@ -99,12 +100,13 @@ export function openNativeUdpSocket(
     update: (live) => {
       if ('cookieLifetimeSeconds' in live) service.update(live);
     },
-    close: async () => {
+    stopIntake: () => {
       loop.forget(fd);
       socket.drain();
       libc.close(fd);
-      await Promise.resolve();
     },
+    isIdle: () => true,
+    end: () => undefined,
   };
 }
 

@@ -3,7 +3,7 @@
  * the only way for TLS.
  */
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
@@ -40,9 +40,9 @@ export async function openHttpServer(
 ): Promise<Listener> {
   const { bind } = setup;
   const { tls } = setup.live;
-  const handler = createHandler(service);
+  const handler = createHandler(service, () => !server.listening);
   const tlsServer = tls === null ? null : createSecureServer(tls, bind, handler);
-  const server = tlsServer ?? createServer(SERVER_OPTIONS, handler);
+  const server: Server = tlsServer ?? createServer(SERVER_OPTIONS, handler);
   server.on('checkContinue', refuseExpectation).on('checkExpectation', refuseExpectation);
   // A client that doesn't take its replies has no more time than one that doesn't send its request.
   server.setTimeout(IDLE_MILLIS);
@@ -100,7 +100,8 @@ function secureOptions(tls: TlsPair): SecureContextOptions & typeof TLS_OPTIONS 
   return { cert: tls.certificate, key: tls.key, ...TLS_OPTIONS };
 }
 
-function createHandler(service: HttpService): Handler {
+/** `isClosing` tells whether the connection is to end with the reply. */
+function createHandler(service: HttpService, isClosing: () => boolean): Handler {
   const target = Buffer.alloc(2 * MAX_TARGET_BYTES);
   const source = new PeerAddress();
   return (request, response) => {
@@ -131,7 +132,8 @@ function createHandler(service: HttpService): Handler {
       return;
     }
     // Behind a request to upgrade may come bytes of another protocol, which nobody is to take for requests.
-    const close = UPGRADE_OPTION.test(request.headers.connection ?? '') && { connection: 'close' };
+    const isLast = isClosing() || UPGRADE_OPTION.test(request.headers.connection ?? '');
+    const close = isLast && { connection: 'close' };
     const headers = { 'content-type': service.contentType, 'content-length': bodyBytes, ...close };
     response.writeHead(200, headers);
     // The server sends later, when the body may hold another reply already.
