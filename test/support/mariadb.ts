@@ -53,7 +53,12 @@ export async function startMariadb(): Promise<MariadbServer> {
     };
     return openServer(administrator, async () => {});
   }
-  const own = await startOwnServer();
+  return startOwnMariadb();
+}
+
+/** Starts a server of our own, with further arguments for `mariadbd`, whatever TEST_MYSQL_URL names. */
+export async function startOwnMariadb(options: readonly string[] = []): Promise<MariadbServer> {
+  const own = await startOwnServer(options);
   try {
     return await openServer(own.administrator, own.stop);
   } catch (error) {
@@ -89,7 +94,9 @@ async function openServer(administrator: Administrator, stop: () => Promise<void
   };
 }
 
-async function startOwnServer(): Promise<{ administrator: Administrator; stop(): Promise<void> }> {
+async function startOwnServer(
+  options: readonly string[],
+): Promise<{ administrator: Administrator; stop(): Promise<void> }> {
   const program = findProgram('mariadbd');
   const installer = findProgram('mariadb-install-db');
   assert(
@@ -139,6 +146,7 @@ async function startOwnServer(): Promise<{ administrator: Administrator; stop():
         '--innodb-buffer-pool-size=32M',
         // A power failure of a test's database matters to nobody.
         '--innodb-flush-log-at-trx-commit=0',
+        ...options,
       ],
       { stdio: 'ignore' },
     );
