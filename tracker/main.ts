@@ -37,6 +37,7 @@ import {
   announceService,
   announceSockets,
   apiService,
+  publicUrls,
   type RunningService,
   trackerService,
 } from './run/services.ts';
@@ -255,7 +256,8 @@ async function startThreads(
   started.add(() => network.stop(STOP_GRACE_MILLIS));
   const { listeners } = network;
   if (setups.length > 0) announceSockets(logger, { isNative, threads: workers }, setups, listeners);
-  const services = listeners.map(({ address }, index) => trackerService(setups[index], address));
+  const urls = publicUrls(config);
+  const services = listeners.map(({ address }, index) => trackerService(setups[index], address, urls[index]));
   for (const service of services) announceService(logger, service);
   return { network, services };
 }
@@ -286,7 +288,8 @@ async function startApi(
   const tls = pair === null ? undefined : { cert: pair.certificate, key: pair.key };
   const server = await openApiServer({ name: 'The REST API', app, bindAddress, tls });
   started.add(() => server.close(STOP_GRACE_MILLIS));
-  const service = apiService({ ...bindAddress, port: server.address.port }, pair !== null);
+  const address = { ...bindAddress, port: server.address.port };
+  const service = apiService(address, pair !== null, api.public_url ?? null);
   announceService(logger, service);
   return { server, service };
 }

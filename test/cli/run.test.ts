@@ -45,7 +45,7 @@ describe('A tracker', { concurrency: 2 }, () => {
       assert.equal(stats.status, 200);
       await stats.body?.cancel();
       const ready = await fetch(`${tracker.health}/readyz`);
-      assert.deepEqual(await ready.json(), { ready: true, reasons: [] });
+      assert.deepEqual(await ready.json(), { ready: true, reasons: [], database_trouble: null });
       const checked = await fetch(`${tracker.health}/health_check?strict=1`);
       assert.match(await checked.text(), /^\{"status":"Ok"/);
 
@@ -170,6 +170,21 @@ describe('A tracker', { concurrency: 2 }, () => {
     await tracker.stop();
     assert.ok(!(tracker.stdout() + tracker.stderr()).includes(ESCAPE));
     assert.match(tracker.stdout(), /^\[[\d:.]+\] INFO: HTTP TRACKER: Started on: http:/m);
+  });
+
+  test('tells the log and people where its users reach it', async (context) => {
+    const publicUrl = 'udp://tracker.example.org:6969/announce';
+    const folder = temporaryFolder(context);
+    const path = writeConfig(folder, {
+      udp_trackers: [{ ...ANY, public_url: publicUrl }],
+      logging: { trace_style: 'full' },
+    });
+    const tracker = await superviseTracker(context, ['run', '-c', path], { env: {}, folder });
+    await waitFor('the welcome', () => tracker.stderr().includes('Ctrl-C'));
+    const own = `udp://127.0.0.1:${tracker.udp[0].port}`;
+    assert.ok(tracker.stderr().includes(`${own}/announce, ${publicUrl}\n`));
+    assert.ok(tracker.stdout().includes(`INFO: ${own} is for the public: ${publicUrl}\n`));
+    await tracker.stop();
   });
 
   test('writes the configuration that it is to generate, for its owner alone, and starts with it', async (context) => {

@@ -20,7 +20,7 @@ export function welcome(
   const health = urlFor('http', tracker.health.host, tracker.health.port);
   const rows: [string, string][] = tracker.services.map((service) => [
     LABELS[service.kind],
-    announceUrl(service),
+    service.publicUrl === null ? announceUrl(service) : `${announceUrl(service)}, ${service.publicUrl}`,
   ]);
   rows.push(['Health check', `${health}/health_check`], ['Configuration', describeConfig(loaded)]);
   const lines = rows.map(([label, value]) => `  ${label.padEnd(14)} ${cyan(value)}`);

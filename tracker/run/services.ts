@@ -10,25 +10,40 @@ import type { Logger } from '../telemetry/log.ts';
 /** A service of a running tracker. */
 export interface RunningService extends RegisteredService {
   readonly address: SocketAddress;
+  /** How users reach it, as the configuration says (`public_url`); null where it says nothing. */
+  readonly publicUrl: string | null;
 }
 
 /** The service of a listener that is open. */
-export function trackerService(setup: ListenerSetup, address: SocketAddress): RunningService {
+export function trackerService(
+  setup: ListenerSetup,
+  address: SocketAddress,
+  publicUrl: string | null,
+): RunningService {
   const binding = formatSocketAddress(address);
-  if (setup.kind === 'udp')
-    return { kind: 'udp_tracker', address, binding, url: `udp://${binding}`, tls: false };
-  const tls = setup.live.tls !== null;
-  return { kind: 'http_tracker', address, binding, url: `${tls ? 'https' : 'http'}://${binding}`, tls };
+  const tls = setup.kind === 'http' && setup.live.tls !== null;
+  const scheme = setup.kind === 'udp' ? 'udp' : tls ? 'https' : 'http';
+  const url = `${scheme}://${binding}`;
+  return { kind: `${setup.kind}_tracker`, address, binding, url, tls, publicUrl };
+}
+
+/** The public URLs of the trackers that a configuration opens, in the order of `listenerSetups`. */
+export function publicUrls(config: TrackerConfig): (string | null)[] {
+  return [...config.udp_trackers, ...config.http_trackers].map((tracker) => tracker.public_url ?? null);
 }
 
 /** The service of the REST API. */
-export function apiService(address: SocketAddress, tls: boolean): RunningService {
+export function apiService(address: SocketAddress, tls: boolean, publicUrl: string | null): RunningService {
   const binding = formatSocketAddress(address);
-  return { kind: 'tracker_rest_api', address, binding, url: `${tls ? 'https' : 'http'}://${binding}`, tls };
+  const url = `${tls ? 'https' : 'http'}://${binding}`;
+  return { kind: 'tracker_rest_api', address, binding, url, tls, publicUrl };
 }
 
-/** Says that a service listens, in the words of Torrust Tracker, which programs that start one look for. */
-export function announceService(logger: Logger, { kind, url }: RunningService): void {
+/**
+ * Says that a service listens, in the words of Torrust Tracker, which programs that start one look for, and where its
+ * users reach it.
+ */
+export function announceService(logger: Logger, { kind, url, publicUrl }: RunningService): void {
   switch (kind) {
     case 'udp_tracker':
       logger.info(`UDP TRACKER: Started on: ${url}`);
@@ -40,6 +55,7 @@ export function announceService(logger: Logger, { kind, url }: RunningService): 
       logger.info(`API: Started on ${url}`);
       break;
   }
+  if (publicUrl !== null) logger.info(`${url} is for the public: ${publicUrl}`);
 }
 
 /** Says which services the configuration leaves out, in the words of Torrust Tracker. */
