@@ -17,7 +17,7 @@ BENCH_ARGS ?=
 COUNT ?= 10000000
 
 # Scripts that write checked-in files, and the folders that they write to.
-GENERATORS := tracker/config/reference.ts operator/crd/generate.ts
+GENERATORS := tracker/config/reference.ts tracker/telemetry/reference.ts operator/crd/generate.ts
 GENERATED := docs crds
 
 # The lock file that node_modules was installed from. Comparing content, not times, keeps a checkout from reinstalling.

@@ -28,6 +28,7 @@ import { type Inputs, liveInputs, readInputs } from './run/inputs.ts';
 import { formatSocketAddress, ListenError } from './listen-error.ts';
 import { listenerSetups } from './run/listener-setups.ts';
 import { automaticSwarmBytes } from './run/memory-limit.ts';
+import { databaseRecorder, openMetrics, ReloadRecord } from './run/metrics.ts';
 import { maxThreads, NetworkThreads, supportedThreads } from './run/network-threads.ts';
 import { Pardon } from './run/pardon.ts';
 import { Policy } from './policy.ts';
@@ -46,6 +47,7 @@ import { StartError } from './start-error.ts';
 import { CounterRows } from './swarm/counters.ts';
 import { Store } from './swarm/store.ts';
 import type { Log, Logger } from './telemetry/log.ts';
+import { Metrics } from './telemetry/metrics.ts';
 import { UndoStack } from './run/undo-stack.ts';
 
 export type { RunningService } from './run/services.ts';
@@ -69,6 +71,7 @@ export interface RunningTracker {
   /** What listens: trackers in the order of the configuration, then the REST API; the health check is apart. */
   readonly services: readonly RunningService[];
   readonly health: SocketAddress;
+  readonly metrics: SocketAddress;
   readonly workers: number;
   readonly swarmBytes: number;
   /** Takes over what changed in the configuration and its files, and says in the log what came of it. */
@@ -77,9 +80,10 @@ export interface RunningTracker {
   stop(): Promise<void>;
 }
 
-/** What the health check, which is there first, finds out later. */
+/** What the health check and the metrics, which are there first, find out later. */
 interface Whereabouts {
   database: Database | null;
+  networkThreads: number;
 }
 
 /** The memory that all threads share, and what keeps its content. */
@@ -121,12 +125,29 @@ async function startParts(options: StartOptions, started: UndoStack): Promise<Ru
   const inputs = readInputs(config);
   const services: RunningService[] = [];
   const obstacles = new Set(['the tracker is starting']);
-  const whereabouts: Whereabouts = { database: null };
+  const whereabouts: Whereabouts = { database: null, networkThreads: 0 };
+  const metrics = new Metrics();
+  const reloads = new ReloadRecord(metrics);
   const health = await startHealth(config, logger, services, obstacles, whereabouts, started);
 
   const workers = supportedThreads(workerCount(config));
-  const core = await startCore(options, inputs, workers, whereabouts, started);
+  const core = await startCore(options, inputs, workers, whereabouts, metrics, started);
+  // Before the network threads, and so ended after them: what they do last is seen as well.
+  const exposed = await openMetrics(
+    config.metrics,
+    metrics,
+    {
+      ...core,
+      inputs,
+      reloads,
+      networkThreads: () => whereabouts.networkThreads,
+      isReady: () => obstacles.size === 0,
+    },
+    logger,
+  );
+  started.add(() => exposed.server.close(0));
   const threads = await startThreads(config, inputs, core, workers, options, started);
+  whereabouts.networkThreads = threads.network.size;
   services.push(...threads.services);
   const api = config.http_api && (await startApi(config.http_api, inputs, core, logger, started));
   if (api !== undefined) services.push(api.service);
@@ -141,6 +162,7 @@ async function startParts(options: StartOptions, started: UndoStack): Promise<Ru
     ...liveInputs(config, inputs, { ...core, api: api?.server ?? null }),
     logger,
     load: options.load,
+    onEnd: (outcome, needsRestart) => reloads.note(outcome, needsRestart),
     apply: (changed) => {
       threads.network.update(listenerSetups(changed, inputs.trackerCertificates).map(({ live }) => live));
       pardon.update(...banSettings(changed));
@@ -160,6 +182,7 @@ async function startParts(options: StartOptions, started: UndoStack): Promise<Ru
   return {
     services,
     health,
+    metrics: exposed.address,
     workers,
     swarmBytes: core.store.memoryBytes,
     reload: () => reload.run(true),
@@ -200,6 +223,7 @@ async function startCore(
   inputs: Inputs,
   workers: number,
   whereabouts: Whereabouts,
+  metrics: Metrics,
   started: UndoStack,
 ): Promise<Core> {
   const { memory } = config.swarm;
@@ -211,7 +235,9 @@ async function startCore(
   const bans = AddressBans.create();
   const counters = CounterRows.create(maxThreads(workers));
 
-  const opening = inputs.database && openLoggedDatabase(inputs.database, logger, onFailure);
+  const opening =
+    inputs.database &&
+    openLoggedDatabase(inputs.database, logger, { onCrash: onFailure, ...databaseRecorder(metrics) });
   if (opening !== null) {
     const close = (database: Database) => database.close();
     started.add(() => opening.then(close, () => undefined));

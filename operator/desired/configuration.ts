@@ -100,9 +100,7 @@ function configurationTree(tracker: TorrustTracker, environment: Environment): J
       ? {}
       : { udp_tracker_server: { connection_id_keys_file: CONNECTION_KEYS_FILE } }),
     swarm: { memory: spec.swarm.memory, ...snapshotTable(tracker) },
-    ...(trackerKnows('metrics')
-      ? { metrics: { bind_address: internalAddress(tracker, environment, METRICS_PORT) } }
-      : {}),
+    metrics: { bind_address: internalAddress(tracker, environment, METRICS_PORT) },
   };
 }
 

@@ -6,7 +6,7 @@
 import { parseByteSize } from '../../tracker/config/byte-size.ts';
 import { HEALTH_PORT, METRICS_PORT } from '../crd/listeners.ts';
 import type { TorrustTracker } from '../crd/tracker.ts';
-import { CONFIG_FILE, CONFIG_FOLDER, trackerKnows } from './configuration.ts';
+import { CONFIG_FILE, CONFIG_FOLDER } from './configuration.ts';
 import type { Environment } from './environment.ts';
 import { ANNOTATIONS, labelsOf, namesOf, selectorOf } from './identity.ts';
 import type { Container, EnvironmentVariable, PodTemplate } from './kubernetes-object.ts';
@@ -163,7 +163,7 @@ function nodeVariables({ spec }: TorrustTracker, { ipFamilies }: Environment): E
     { name: 'NODE_ADDRESS', valueFrom: { fieldRef: { fieldPath: 'status.hostIP' } } },
     bind('HTTP_API', spec.api.port),
     bind('HEALTH_CHECK_API', HEALTH_PORT),
-    ...(trackerKnows('metrics') ? [bind('METRICS', METRICS_PORT)] : []),
+    bind('METRICS', METRICS_PORT),
   ];
 }
 

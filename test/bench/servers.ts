@@ -204,6 +204,7 @@ function ours(name: string, sockets: 'native' | 'portable'): BenchServer {
           '[core]\nlisted = false\nprivate = false',
           `[[${protocol}_trackers]]\nbind_address = "127.0.0.1:${port}"`,
           '[health_check_api]\nbind_address = "127.0.0.1:0"',
+          '[metrics]\nbind_address = "127.0.0.1:0"',
           `[network]\nworkers = ${workers}\nsockets = "${sockets}"`,
         ].join('\n\n'),
       );

@@ -45,6 +45,11 @@ const BUSY: Record<
     config: (bind_address) => ({ health_check_api: { bind_address } }),
     says: /^error: The health check .*127\.0\.0\.1:\d+/,
   },
+  'the metrics': {
+    transport: 'tcp',
+    config: (bind_address) => ({ metrics: { bind_address } }),
+    says: /^error: The metrics can't listen on 127\.0\.0\.1:\d+: the port is in use/,
+  },
 };
 
 describe('A tracker does not start', { concurrency: 2 }, () => {

@@ -153,6 +153,7 @@ const keys: Readonly<Record<string, Cases>> = {
   },
   'http_api.access_tokens_dir': path,
   'health_check_api.bind_address': socketAddress,
+  'metrics.bind_address': socketAddress,
   'udp_tracker_server.connection_id_validation': {
     accepts: ['strict', 'lenient', 'disabled'],
     refuses: ['off', true],
@@ -248,6 +249,7 @@ suite('the canonical configuration', () => {
       },
       network: { workers: 'auto', sockets: 'auto', receive_buffer_bytes: 8388608 },
       swarm: { memory: 'auto' },
+      metrics: { bind_address: '127.0.0.1:1314' },
     });
   });
 

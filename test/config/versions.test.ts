@@ -139,6 +139,7 @@ suite('published configurations', () => {
       },
       network: { workers: 'auto', sockets: 'auto', receive_buffer_bytes: 8388608 },
       swarm: { memory: 'auto' },
+      metrics: { bind_address: '127.0.0.1:1314' },
     });
     assert.equal(warnings.length, 2);
     assert.match(warnings.join('\n'), /what follows the \? of the URL is not used/);

@@ -47,7 +47,7 @@ describe('A running tracker', { concurrency: 2 }, () => {
     assert.match(line, /2 mistakes.*logging\.trace_filter.*allowed:.*core\.listed/);
     assert.equal((await announce(tracker.http[0], newInfoHash())).interval, 300);
     const ready = await fetch(`${tracker.health}/readyz`);
-    assert.deepEqual(await ready.json(), { ready: true, reasons: [] });
+    assert.deepEqual(await ready.json(), { ready: true, reasons: [], database_trouble: null });
 
     rmSync(join(folder, 'tracker.toml'));
     assert.match(await tracker.line(/"level":"error"/, 2), /tracker\.toml does not exist/);

@@ -11,7 +11,7 @@ import { networkInterfaces } from 'node:os';
 import { delimiter, join } from 'node:path';
 
 /** What a test may need beyond Node and the packages in package.json. */
-export type PartName = 'mariadb' | 'transmission' | 'aria2' | 'libtorrent' | 'netns' | 'ipv6';
+export type PartName = 'mariadb' | 'transmission' | 'aria2' | 'libtorrent' | 'netns' | 'ipv6' | 'promtool';
 
 /** One real part: how to see that it is there, and how to get it. */
 export interface Part {
@@ -59,6 +59,13 @@ export const PARTS: readonly Part[] = [
     elsewhere: 'pip install libtorrent for the python3 that is first on PATH',
     obstacle: () =>
       findLibtorrentPython() === undefined ? 'no python3 imports the module libtorrent' : undefined,
+  },
+  {
+    name: 'promtool',
+    title: 'promtool of Prometheus',
+    programs: ['promtool'],
+    packages: ['prometheus'],
+    elsewhere: 'put promtool of a release of Prometheus on PATH',
   },
   {
     name: 'netns',

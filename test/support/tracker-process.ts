@@ -53,9 +53,10 @@ export interface TrackerProcess {
   /** Where it listens, in the order of the configuration. */
   readonly udp: readonly SocketAddress[];
   readonly http: readonly SocketAddress[];
-  /** The base URLs of the REST API (`''` when there is none) and of the health check. */
+  /** The base URLs of the REST API (`''` when there is none) and of the health check, and the URL of the metrics. */
   readonly api: string;
   readonly health: string;
+  readonly metrics: string;
   /** What it wrote so far. */
   stdout(): string;
   stderr(): string;
@@ -85,6 +86,7 @@ export function writeConfig(folder: string, config: PartialConfig = {}): string 
   const whole = {
     metadata: { schema_version: '3.0.0' },
     health_check_api: { bind_address: '127.0.0.1:0' },
+    metrics: { bind_address: '127.0.0.1:0' },
     network: { workers: 1, receive_buffer_bytes: 2 ** 20 },
     swarm: { memory: '16MiB' },
     ...rest,
@@ -213,7 +215,7 @@ function ownEnvironment(): Record<string, string | undefined> {
   );
 }
 
-type Services = Pick<TrackerProcess, 'udp' | 'http' | 'api' | 'health'>;
+type Services = Pick<TrackerProcess, 'udp' | 'http' | 'api' | 'health' | 'metrics'>;
 
 /** The services of a log whose last line of the start has come; undefined before. */
 function findServices(log: string): Services | undefined {
@@ -228,5 +230,6 @@ function findServices(log: string): Services | undefined {
     http: addresses('HTTP TRACKER'),
     api: urls('(?<!CHECK )API')[0] ?? '',
     health,
+    metrics: urls('METRICS')[0] ?? '',
   };
 }

@@ -6,7 +6,8 @@ import { addConfigCommand } from './config-command.ts';
 import { addHealthCommand } from './health-command.ts';
 import { addProbeCommand, spellOutOptions } from './probe-command.ts';
 import { addRunCommand } from './run-command.ts';
-import { ExitCode, readVersion, reportError } from './terminal.ts';
+import { readVersion } from '../telemetry/version.ts';
+import { ExitCode, reportError } from './terminal.ts';
 
 const program = new Command('torrust-tracker')
   .description('A BitTorrent tracker that is compatible with Torrust Tracker.')

@@ -7,7 +7,8 @@ import { type ConfigSource, describeSource } from '../config/source.ts';
 import { type RunningTracker, startTracker } from '../main.ts';
 import { type Logger, openLog, stdoutTarget } from '../telemetry/log.ts';
 import { welcome } from './welcome.ts';
-import { colorsFor, ExitCode, readVersion } from './terminal.ts';
+import { readVersion } from '../telemetry/version.ts';
+import { colorsFor, ExitCode } from './terminal.ts';
 
 /** A stop that takes longer is given up: Kubernetes and Docker kill after thirty or ten seconds, and say less. */
 const STOP_LIMIT_MILLIS = 25_000;

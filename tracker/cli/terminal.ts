@@ -1,5 +1,4 @@
 /** What all commands share about the terminal: exit codes, how an error is shown, and when there are colours. */
-import { readFileSync } from 'node:fs';
 import picocolors from 'picocolors';
 import { ConfigError } from '../config/errors.ts';
 import { StartError } from '../start-error.ts';
@@ -14,15 +13,6 @@ export function colorsFor(stream: NodeJS.WriteStream): ReturnType<typeof picocol
 /** Node's types promise a boolean that is missing where there is no terminal. */
 function isTerminal(stream: { readonly isTTY?: boolean }): boolean {
   return stream.isTTY === true;
-}
-
-/** The version of this package. */
-export function readVersion(): string {
-  // The file is this package's own, whose version npm requires to be a text.
-  const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-    version: string;
-  };
-  return manifest.version;
 }
 
 /**

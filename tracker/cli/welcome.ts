@@ -22,7 +22,9 @@ export function welcome(
     LABELS[service.kind],
     service.publicUrl === null ? announceUrl(service) : `${announceUrl(service)}, ${service.publicUrl}`,
   ]);
-  rows.push(['Health check', `${health}/health_check`], ['Configuration', describeConfig(loaded)]);
+  const metrics = urlFor('http', tracker.metrics.host, tracker.metrics.port);
+  rows.push(['Health check', `${health}/health_check`], ['Metrics', `${metrics}/metrics`]);
+  rows.push(['Configuration', describeConfig(loaded)]);
   const lines = rows.map(([label, value]) => `  ${label.padEnd(14)} ${cyan(value)}`);
   const hints = suggestions(loaded, tracker).map((hint) => `  ${hint}`);
   return [

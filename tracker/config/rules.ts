@@ -71,7 +71,7 @@ const commonRules: readonly Rule[] = [
     },
   },
   {
-    reads: [['http_trackers'], ['http_api'], ['health_check_api']],
+    reads: [['http_trackers'], ['http_api'], ['health_check_api'], ['metrics']],
     check(config, report) {
       const listeners: [ConfigPath, string][] = config.http_trackers.map((tracker, index) => [
         ['http_trackers', index],
@@ -79,6 +79,7 @@ const commonRules: readonly Rule[] = [
       ]);
       if (config.http_api) listeners.push([['http_api'], config.http_api.bind_address]);
       listeners.push([['health_check_api'], config.health_check_api.bind_address]);
+      listeners.push([['metrics'], config.metrics.bind_address]);
       checkListeners('TCP', listeners, report);
     },
   },

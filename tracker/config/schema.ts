@@ -24,6 +24,7 @@ import {
   tokens,
   wholeNumber,
 } from './fields.ts';
+import { metrics } from './tables/metrics.ts';
 
 /** The version of the canonical layout. */
 export const schemaVersion = '3.0.0';
@@ -387,6 +388,7 @@ export const configShape = z.strictObject({
   udp_tracker_server: section(udpTrackerServer.prefault({}), 'What all UDP trackers share.'),
   network: network.prefault({}),
   swarm: swarm.prefault({}),
+  metrics,
 });
 
 /** A configuration as the tracker runs it: every default filled in, under the key names of the file. */

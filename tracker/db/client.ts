@@ -29,7 +29,12 @@ export interface DatabaseHooks {
   onSkippedRows?(table: LoadedTable, count: number): void;
   /** The database thread is gone without having been closed; every call from now on rejects. */
   onCrash?(error: DatabaseError): void;
+  /** A call begins. What is returned is told how it ended. */
+  onCall?(operation: OperationName): (outcome: DatabaseOutcome) => void;
 }
+
+/** How a call ended. */
+export type DatabaseOutcome = 'ok' | DatabaseErrorCode;
 
 /** A database that was opened. Every method rejects with a `DatabaseError`, and with no other error. */
 export interface Database {
@@ -56,6 +61,8 @@ export interface Database {
   totalCompleted(): Promise<number>;
   /** The state at this moment; never waits. */
   state(): DatabaseState;
+  /** Calls that have no answer yet. */
+  callsWaiting(): number;
   /** New connections to MySQL use these; a database that is down is tried again at once. */
   updateCredentials(credentials: MysqlCredentials): void;
   /** Ends the calls that run, closes the database and its thread. Later calls reject with `closed`. */
@@ -202,6 +209,7 @@ export async function openDatabase(
     args: Parameters<Operations[Name]>,
     deadlineMillis = timing.callDeadlineMillis,
   ): ReturnType<Operations[Name]> {
+    const end = hooks.onCall?.(name);
     const answer = new Promise<unknown>((resolve, reject) => {
       if (crash !== undefined) {
         reject(fault('unavailable', name, `the database thread is gone: ${crash.message}`, crash));
@@ -218,6 +226,12 @@ export async function openDatabase(
       // The compiler can't see that a name and its arguments, both generic here, make one member of the union.
       send({ kind: 'call', id, name, args, deadlineMillis: Date.now() + deadlineMillis } as Call);
     });
+    if (end !== undefined) {
+      answer.then(
+        () => end('ok'),
+        (error: unknown) => end(error instanceof DatabaseError ? error.code : 'refused'),
+      );
+    }
     // The thread answers a call by the operation of that name, whose result has this type.
     return answer as ReturnType<Operations[Name]>;
   }
@@ -248,6 +262,7 @@ export async function openDatabase(
     },
     totalCompleted: () => request('totalCompleted', []),
     state: () => state,
+    callsWaiting: () => pending.size,
     updateCredentials(credentials) {
       if (!closed && crash === undefined) {
         send({ kind: 'credentials', credentials });

@@ -46,6 +46,11 @@ export class CompletedSync {
     this.#ended = this.#work();
   }
 
+  /** Torrents whose counters wait to be read from or written to the database. */
+  get torrentsWaiting(): number {
+    return this.#basesWanted.size + (this.#batch?.increments.size ?? 0);
+  }
+
   /** Writes all that there is, if the database is there, and ends. */
   async stop(): Promise<void> {
     this.#abort.abort();

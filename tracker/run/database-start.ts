@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigError } from '../config/errors.ts';
 import type { TrackerConfig } from '../config/schema.ts';
 import { credentialsOf, databaseOptions } from './database-options.ts';
-import { type Database, openDatabase } from '../db/client.ts';
+import { type Database, type DatabaseHooks, openDatabase } from '../db/client.ts';
 import { DatabaseError } from '../db/error.ts';
 import type { DatabaseOptions } from '../db/model.ts';
 import { createLiveInput, type LiveInput } from './live-input.ts';
@@ -13,20 +13,20 @@ import type { Logger } from '../telemetry/log.ts';
 /** How often a database that is away is asked again, when the tracker can't start without it. */
 const RETRY_MILLIS = 1_000;
 
-/** Opens the database. `onFailure` is called when its thread dies later. Rejects with `DatabaseError`. */
+/** Opens the database. `onCrash` is called when its thread dies later. Rejects with `DatabaseError`. */
 export function openLoggedDatabase(
   options: DatabaseOptions,
   logger: Logger,
-  onFailure: (error: Error) => void,
+  hooks: Required<Pick<DatabaseHooks, 'onCrash' | 'onCall'>>,
 ): Promise<Database> {
   return openDatabase(options, {
+    ...hooks,
     onStateChange: (state) => {
       if (state.kind === 'up') logger.info('The database answers');
       else logger.warn(`The database does not answer: ${state.message}`);
     },
     onSkippedRows: (table, count) =>
       logger.warn(`${count} malformed rows of the table ${table} were left out`),
-    onCrash: onFailure,
   });
 }
 

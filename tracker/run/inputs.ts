@@ -30,7 +30,7 @@ export interface Inputs {
   /** The certificates of the HTTP trackers in their order, null for plain HTTP. */
   readonly trackerCertificates: (TlsPair | null)[];
   /** The certificate of the REST API; null for plain HTTP. */
-  readonly apiCertificate: TlsPair | null;
+  apiCertificate: TlsPair | null;
 }
 
 /** What takes over changed inputs. */
@@ -83,6 +83,7 @@ export function liveInputs(
     read: readApiCertificate,
     apply: (changed) => {
       if (changed !== null) api?.updateTls({ cert: changed.certificate, key: changed.key });
+      inputs.apiCertificate = changed;
     },
   });
   return {

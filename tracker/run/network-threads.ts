@@ -72,6 +72,11 @@ export class NetworkThreads {
     this.#threads = threads;
   }
 
+  /** How many threads there are. */
+  get size(): number {
+    return this.#threads.length;
+  }
+
   /** The open listeners, in the order of their setups. */
   get listeners(): readonly OpenListener[] {
     return this.#listeners;

@@ -35,7 +35,14 @@ export interface ReloadParts {
   load(): LoadedConfig;
   /** Takes over settings that are not in the policy; called after every change, also of certificates. */
   apply(config: TrackerConfig): void;
+  /** Told how each look ended; `needsRestart`: the configuration holds changes that wait for a restart. */
+  onEnd(outcome: ReloadOutcome, needsRestart: boolean): void;
 }
+
+/** What came of a look: nothing was different, or something was taken over, or waits for a restart, or is refused. */
+export type ReloadOutcome = 'same' | 'adopted' | 'waiting' | 'refused';
+/** From the outcome that matters most. */
+const OUTCOMES_BY_WEIGHT = ['refused', 'adopted', 'waiting', 'same'] as const;
 
 export class Reload {
   readonly #parts: ReloadParts;
@@ -82,9 +89,11 @@ export class Reload {
     if (isAsked && [outcome, ...renewed].every((each) => each === 'same')) {
       logger.info('Reload: nothing has changed');
     }
+    const all = new Set([outcome, ...renewed]);
+    this.#parts.onEnd(OUTCOMES_BY_WEIGHT.find((each) => all.has(each)) ?? 'same', this.#waiting !== '');
   }
 
-  async #adopt(isAsked: boolean): Promise<'same' | 'adopted' | 'refused'> {
+  async #adopt(isAsked: boolean): Promise<ReloadOutcome> {
     const { logger, policy } = this.#parts;
     try {
       const loaded = this.#parts.load();
@@ -104,7 +113,7 @@ export class Reload {
         logger.warn(`Changed in the new configuration, and needs a restart: ${waiting}`);
       }
       this.#waiting = waiting;
-      return live.length > 0 ? 'adopted' : waiting === '' ? 'same' : 'refused';
+      return live.length > 0 ? 'adopted' : waiting === '' ? 'same' : 'waiting';
     } catch (error) {
       this.#tellRefusal(error);
       return 'refused';
@@ -118,7 +127,7 @@ export class Reload {
     if (core.listed && !policy.isListed) await whitelist.reload();
   }
 
-  #refresh(input: LiveInput): 'same' | 'adopted' | 'refused' {
+  #refresh(input: LiveInput): ReloadOutcome {
     const { logger } = this.#parts;
     try {
       if (!input.refresh(this.#config)) return 'same';

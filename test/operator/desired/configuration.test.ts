@@ -100,7 +100,7 @@ test('tables that the tracker does not know yet are left out', () => {
   }
 });
 
-describe('on a node, the API and the health check bind its own address', () => {
+describe('on a node, the API, the health check and the metrics bind its own address', () => {
   const cases: Record<string, { families: readonly (4 | 6)[]; node: string; bound: string }> = {
     'of IPv4': { families: [4], node: '10.0.0.5', bound: '10.0.0.5:1212' },
     'of IPv6': { families: [6, 4], node: 'fd00::5', bound: '[fd00::5]:1212' },
@@ -127,6 +127,7 @@ describe('on a node, the API and the health check bind its own address', () => {
       const { config } = loadConfig({ path, env, cwd: folder });
       assert.equal(config.http_api?.bind_address, bound);
       assert.equal(config.health_check_api.bind_address, bound.replace('1212', '1313'));
+      assert.equal(config.metrics.bind_address, bound.replace('1212', '1314'));
       assert.ok(
         config.udp_trackers.every(({ bind_address: address }) => /^(0\.0\.0\.0|\[::\]):6969$/.test(address)),
       );

@@ -1,0 +1,59 @@
+/** What the instruments read at one scrape: plain numbers, taken together, that cost nobody else anything. */
+import type { CounterName } from '../swarm/counters.ts';
+
+export interface Readings {
+  /** Sums over the network threads. */
+  readonly counters: Readonly<Record<CounterName, number>>;
+  readonly swarms: SwarmReadings;
+  readonly completed: CompletedReadings;
+  readonly access: { readonly whitelistedTorrents: number; readonly keys: number };
+  /** Addresses that are banned at this moment. */
+  readonly bannedAddresses: number;
+  /** Null: there is none. */
+  readonly database: { readonly isUp: boolean; readonly callsWaiting: number } | null;
+  readonly config: ConfigReadings;
+  readonly certificates: readonly CertificateReading[];
+  readonly networkThreads: number;
+  /** Whether the tracker has started and does not stop. */
+  readonly isReady: boolean;
+  readonly version: string;
+}
+
+/** Sums over the swarm store. */
+export interface SwarmReadings {
+  readonly torrents: number;
+  readonly seeders: number;
+  readonly leechers: number;
+  readonly ipv4Peers: number;
+  readonly ipv6Peers: number;
+  readonly usedBytes: number;
+  readonly limitBytes: number;
+  readonly unstoredAnnounces: number;
+  readonly evictedTorrents: number;
+  readonly evictedPeers: number;
+}
+
+/** Completed downloads. */
+export interface CompletedReadings {
+  /** Over all time, as the database knew last; 0 when they are not kept. */
+  readonly persisted: number;
+  /** Torrents whose counters wait to be read from or written to the database. */
+  readonly torrentsWaiting: number;
+}
+
+/** How the configuration in force fares. */
+export interface ConfigReadings {
+  /** Whether the last reload, or the start, refused nothing. */
+  readonly isLastReloadSuccessful: boolean;
+  /** When the last such one ended: seconds since 1970. */
+  readonly lastSuccessSeconds: number;
+  /** Whether changes wait for a restart. */
+  readonly needsRestart: boolean;
+}
+
+export interface CertificateReading {
+  /** The table of the configuration that names it: `http_trackers[0]`, `http_api`. */
+  readonly service: string;
+  /** Seconds since 1970. */
+  readonly expirySeconds: number;
+}
