@@ -14,6 +14,7 @@ import { HttpTrial } from './http-trial.ts';
 import { chooseSeed, Random } from './random.ts';
 import { makeStream } from './request-streams.ts';
 import { RequestTrial } from './request-trial.ts';
+import { SnapshotTrial } from './snapshot-trial.ts';
 
 const DEFAULT_COUNT = 10_000_000;
 const ROUNDS = 20;
@@ -23,6 +24,8 @@ const DATAGRAMS_PER_BATCH = 64;
 /** Parts of the whole that go through sockets; a connection takes a thousand times as long as a call. */
 const SOCKET_DATAGRAM_SHARE = 1 / 40;
 const STREAM_SHARE = 1 / 1000;
+/** Once in so many times, a snapshot is read instead of a request. */
+const SNAPSHOT_TURNS = 64;
 
 /** How much more there may be in the end than when it was warm. Resident memory counts what the allocator keeps, too. */
 const MAX_GROWTH_BYTES = { heap: 8 * 2 ** 20, external: 8 * 2 ** 20, resident: 64 * 2 ** 20 };
@@ -44,6 +47,7 @@ console.log(`${count} datagrams and requests, FUZZ_SEED=${seed}`);
 const trials = {
   datagrams: new DirectDatagramTrial(),
   requests: new RequestTrial(),
+  snapshots: new SnapshotTrial(),
   native: await SocketDatagramTrial.open('native'),
   portable: await SocketDatagramTrial.open('portable'),
   http: await HttpTrial.open(),
@@ -77,6 +81,7 @@ try {
   await trials.http.close();
 }
 console.log('requests without sockets:', JSON.stringify(trials.requests.counts));
+console.log('snapshots:', JSON.stringify(trials.snapshots.counts));
 console.log('HTTP connections:', JSON.stringify(trials.http.counts));
 
 async function runRound(random: Random, size: number): Promise<void> {
@@ -85,7 +90,8 @@ async function runRound(random: Random, size: number): Promise<void> {
   const direct = Math.max(0, size - streams - 2 * batches * DATAGRAMS_PER_BATCH);
   for (let i = 0; i < direct; i += 2) {
     trials.datagrams.judge(random);
-    trials.requests.judge(random);
+    if (random.oneIn(SNAPSHOT_TURNS)) trials.snapshots.judge(random);
+    else trials.requests.judge(random);
   }
   for (let i = 0; i < batches; i++) {
     await trials.native.judge(random, DATAGRAMS_PER_BATCH);

@@ -124,6 +124,20 @@ export class PeerPages {
     for (let i = ID_WORDS; i < DETAIL_WORDS; i++) words[detail + i] = request.words[REQUEST_ID + 1 + i];
   }
 
+  /** Reads what the peer in a slot announced, except the info hash: the inverse of `write`. Returns its stamp. */
+  read(page: number, slot: number, request: AnnounceRequest): number {
+    const at = this.endpointAt(page, slot);
+    for (let i = 0; i < this.endpointHalves; i++) {
+      request.halves[REQUEST_ENDPOINT + i] = this.#halves[at + i];
+    }
+    const words = this.#words;
+    request.words[REQUEST_TAIL] = words[this.#tailAt(page, slot)];
+    const detail = this.detailAt(page, slot);
+    for (let i = 0; i < ID_WORDS; i++) request.words[REQUEST_ID + i] = words[detail + i];
+    for (let i = ID_WORDS; i < DETAIL_WORDS; i++) request.words[REQUEST_ID + 1 + i] = words[detail + i];
+    return words[this.stampAt(page, slot)];
+  }
+
   copyPeer(page: number, slot: number, targetPage: number, targetSlot: number): void {
     this.copyEndpoints(page, slot, 1, this.#halves, this.endpointAt(targetPage, targetSlot));
     const words = this.#words;

@@ -127,6 +127,19 @@ export class PeerSets {
     return true;
   }
 
+  /**
+   * Gives an empty set room for so many peers that come now, one at the least, so that its first page need not grow. A
+   * set that has peers, or a full memory, is left alone.
+   */
+  reserve(set: number, peers: number): void {
+    const words = this.#words;
+    if (words[set + SET_PAGES] !== 0) return;
+    const page = this.#pages.create(Math.min(peers, SPLIT_PEERS));
+    if (page === 0) return;
+    words[set + SET_ROOT] = page;
+    words[set + SET_PAGES] = 1;
+  }
+
   /** Removes the peer at `place` by moving the page's last peer there. */
   remove(set: number, place: PeerPlace): void {
     this.#removeSlot(set, place.page, place.slot);

@@ -32,6 +32,8 @@ import type { TorrentNews } from './torrent-news.ts';
 import type { StoredPeer, TorrentSummary } from './torrent-view.ts';
 
 const DEFAULT_SHARDS = 64;
+/** The clock begins with two years behind it, so that peers of a snapshot can have been heard before the start. */
+const FIRST_SECOND = 2 ** 26;
 
 /** What a thread needs to use the store: can be posted to a worker. */
 export interface StoreMemory {
@@ -81,7 +83,7 @@ export class Store {
     const memory = {
       segments: segments.map((segment) => segment.buffer),
       key: [key.readInt32LE(0), key.readInt32LE(4)] as const,
-      epochSeconds: process.hrtime()[0] - 1,
+      epochSeconds: process.hrtime()[0] - FIRST_SECOND,
     };
     return new Store(memory, segments);
   }
@@ -109,13 +111,13 @@ export class Store {
    * `halves`, the positions, `families` and `peersWanted` of the reply.
    */
   announce(request: AnnounceRequest, reply: AnnounceReply, nowSeconds: number, rules: SwarmRules): void {
-    const hash = this.#hash(request.words, AnnounceRequest.INFO_HASH_WORD);
+    const hash = this.hash(request.words, AnnounceRequest.INFO_HASH_WORD);
     this.#shardOf(hash).announce(hash, request, reply, nowSeconds, rules, this.#nextRandom());
   }
 
   /** Reads the counters of the torrent whose info hash is at `words[first]`. Returns whether it is known. */
   scrape(words: Int32Array, first: number, entry: ScrapeEntry): boolean {
-    const hash = this.#hash(words, first);
+    const hash = this.hash(words, first);
     return this.#shardOf(hash).scrape(hash, words, first, entry);
   }
 
@@ -210,19 +212,24 @@ export class Store {
     };
   }
 
-  #hash(words: Int32Array, first: number): number {
+  /** The keyed hash of the info hash at `words[first]`. */
+  hash(words: Int32Array, first: number): number {
     return halfSipHash(words, first, HASH_WORDS, this.#keyLow, this.#keyHigh);
+  }
+
+  /** The index of the shard of a torrent: chosen by the upper bits of its hash; the bucket in it by the lower ones. */
+  shardIndex(hash: number): number {
+    return this.#shift === 32 ? 0 : hash >>> this.#shift;
   }
 
   /** Puts an info hash of 40 hex digits into the scratch words and returns its keyed hash. */
   #hashOfText(infoHash: string): number {
     Buffer.from(this.#scratch.buffer).write(infoHash, 'hex');
-    return this.#hash(this.#scratch, 0);
+    return this.hash(this.#scratch, 0);
   }
 
-  /** The shard is chosen by the upper bits of the hash, the bucket in it by the lower ones. */
   #shardOf(hash: number): Shard {
-    return this.#shards[this.#shift === 32 ? 0 : hash >>> this.#shift];
+    return this.#shards[this.shardIndex(hash)];
   }
 
   /** Xorshift (Marsaglia, 2003): good enough to choose where a window of peers begins. */

@@ -36,6 +36,8 @@ export const TORRENT_WANTS_BASE = 2;
 export const TORRENT_AWAITS_BASE = 4;
 /** Flag: the database was asked once, and is not asked again for as long as the torrent stays. */
 export const TORRENT_ASKED_BASE = 8;
+/** Flag: the counter of a snapshot was added, and is not added again by another part of the same torrent. */
+export const TORRENT_RESTORED = 16;
 
 /** Finds a torrent by the info hash at `source[first]`. Returns its record, or 0. */
 export function findTorrent(segment: Segment, hash: number, source: Int32Array, first: number): number {
