@@ -7,7 +7,12 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { CONDITION_TYPES, type ConditionType, type Problem, type Reason } from './crd/conditions.ts';
-import type { Condition, TrackerStatus } from './crd/tracker-status.ts';
+import {
+  type Condition,
+  MAX_ADDRESSES,
+  MAX_ANNOUNCE_URLS,
+  type TrackerStatus,
+} from './crd/tracker-status.ts';
 import { isHibernating, type TorrustTracker } from './crd/tracker.ts';
 
 /** What runs the pods, as it reports itself. */
@@ -24,8 +29,9 @@ export interface WorkloadFacts {
 
 /** Why a pod does not run, if it does not. */
 export interface PodTrouble {
-  readonly pod: string;
-  readonly reason: 'Unschedulable' | 'ImagePullFailed' | 'PodFailing' | 'StorageFailed';
+  /** The kind and the name of the object that is in trouble. */
+  readonly about: string;
+  readonly reason: 'Unschedulable' | 'ImagePullFailed' | 'PodFailing' | 'PodRefused' | 'StorageFailed';
   /** What the cluster says. */
   readonly message: string;
 }
@@ -256,7 +262,7 @@ function judgeDegradation(facts: StatusFacts): Finding {
   const problem = problemOf(facts, 'Degraded');
   if (problem !== undefined) return problem;
   const [trouble] = facts.troubles;
-  if (trouble !== undefined) return finding('True', trouble.reason, `Pod ${trouble.pod}: ${trouble.message}`);
+  if (trouble !== undefined) return finding('True', trouble.reason, `${trouble.about}: ${trouble.message}`);
   return finding('False', 'Settled', 'Everything that was asked for is there.');
 }
 
@@ -340,10 +346,12 @@ function describeState(tracker: TorrustTracker, before: TrackerStatus, facts: St
     replicas: workload?.present ?? 0,
     readyReplicas: workload?.ready ?? 0,
     selector: facts.selector,
-    announceURLs: [...new Set(urls)],
-    addresses: ways.flatMap(({ protocol, listener, address, port }) =>
-      address === undefined ? [] : [{ protocol, address, port, listener }],
-    ),
+    announceURLs: [...new Set(urls)].slice(0, MAX_ANNOUNCE_URLS),
+    addresses: ways
+      .flatMap(({ protocol, listener, address, port }) =>
+        address === undefined ? [] : [{ protocol, address, port, listener }],
+      )
+      .slice(0, MAX_ADDRESSES),
     ...(facts.configHash === undefined ? {} : { configHash: facts.configHash }),
     certificates: facts.certificates.map(({ listener, secretName, notAfter }) => ({
       listener,

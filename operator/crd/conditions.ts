@@ -40,6 +40,7 @@ export const REASONS = {
   Unschedulable: 'No node takes the pod.',
   ImagePullFailed: 'The image can not be pulled.',
   PodFailing: 'The pod does not stay up.',
+  PodRefused: 'The cluster does not let the pod be made.',
   PodTemplateInvalid: 'The override of the pod asks for what the tracker must not have.',
   StorageFailed: 'The volume can not be had.',
   // ConfigValid

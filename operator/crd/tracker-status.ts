@@ -7,6 +7,11 @@ import { CONDITION_TYPES } from './conditions.ts';
 import { generationNumber, listByKey, listOf, oneOf, text, textLike, time, wholeNumber } from './fields.ts';
 import { MAX_LISTENERS } from './listeners.ts';
 
+/** The most announce URLs that are told. */
+export const MAX_ANNOUNCE_URLS = 2 * MAX_LISTENERS * 8;
+/** The most addresses that are told: a tracker on many nodes has more than anybody reads. */
+export const MAX_ADDRESSES = 256;
+
 const condition = z.strictObject({
   type: oneOf(...CONDITION_TYPES).describe('What the condition is about.'),
   status: oneOf('True', 'False', 'Unknown').describe('Whether it holds.'),
@@ -43,10 +48,8 @@ export const trackerStatus = z.strictObject({
   replicas: wholeNumber(0, 100000).optional().describe('Pods that there are.'),
   readyReplicas: wholeNumber(0, 100000).optional().describe('Pods that are ready.'),
   selector: text(512).optional().describe('The selector of the pods, for the scale subresource.'),
-  announceURLs: listOf(text(1024), 2 * MAX_LISTENERS * 8)
-    .optional()
-    .describe('What to give to clients.'),
-  addresses: listOf(address, 256).optional().describe('Addresses of the listeners.'),
+  announceURLs: listOf(text(1024), MAX_ANNOUNCE_URLS).optional().describe('What to give to clients.'),
+  addresses: listOf(address, MAX_ADDRESSES).optional().describe('Addresses of the listeners.'),
   configHash: text(64).optional().describe('The hash of the configuration that is applied.'),
   certificates: listByKey(certificate, 'listener', MAX_LISTENERS + 1)
     .optional()

@@ -112,7 +112,8 @@ export function labelsOf(tracker: TorrustTracker): Record<string, string> {
 
 /** The tracker as the owner of an object: the cluster deletes the object with it. */
 export function ownerReference({ metadata: { name, uid } }: TorrustTracker): OwnerReference {
-  return { apiVersion: API_VERSION, kind: KIND, name, uid, controller: true, blockOwnerDeletion: true };
+  // Without `blockOwnerDeletion`, for which some clusters want a permission on finalizers that nothing else needs.
+  return { apiVersion: API_VERSION, kind: KIND, name, uid, controller: true };
 }
 
 /** The metadata of an object that goes with its tracker. */

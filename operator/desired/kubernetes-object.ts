@@ -10,7 +10,6 @@ export interface OwnerReference {
   readonly name: string;
   readonly uid: string;
   readonly controller: true;
-  readonly blockOwnerDeletion: true;
 }
 
 /** The metadata that the operator writes. */

@@ -7,6 +7,7 @@ import { CONFIG_FOLDER, DATA_FOLDER } from './configuration.ts';
 import type { Observed } from './environment.ts';
 import { keptMetadata, namesOf, ownedMetadata } from './identity.ts';
 import type { KubernetesObject, Volume, VolumeMount } from './kubernetes-object.ts';
+import { readQuantity } from './quantity.ts';
 import { secretMount, secretUses, secretVolume } from './secret-uses.ts';
 
 /** Room for temporary files beside a root file system that can't be written. */
@@ -51,24 +52,9 @@ export function volumeClaim(tracker: TorrustTracker, { claim }: Observed): Kuber
   ];
 }
 
-const unitBytes: Readonly<Record<string, number>> = {
-  '': 1,
-  k: 1e3,
-  M: 1e6,
-  G: 1e9,
-  T: 1e12,
-  P: 1e15,
-  Ki: 2 ** 10,
-  Mi: 2 ** 20,
-  Gi: 2 ** 30,
-  Ti: 2 ** 40,
-  Pi: 2 ** 50,
-};
-
-/** A size as Kubernetes writes it, in bytes; 0 for what is none. */
-export function sizeBytes(text: string): number {
-  const [, amount, unit = ''] = /^([0-9]+(?:\.[0-9]+)?)([a-zA-Z]*)$/.exec(text) ?? [];
-  return Number(amount ?? 0) * (unitBytes[unit] ?? 0);
+/** A size in bytes; 0 for what is none. */
+function sizeBytes(text: string): number {
+  return readQuantity(text) ?? 0;
 }
 
 /** The volumes of a pod. */

@@ -95,6 +95,8 @@ function strategyOf(tracker: TorrustTracker, kind: WorkloadKind): Record<string,
       return {
         replicas,
         serviceName: namesOf(tracker).internalService,
+        // In order, a pod that never becomes ready would never be replaced by one that is mended.
+        podManagementPolicy: 'Parallel',
         updateStrategy: { type: 'RollingUpdate' },
       };
     case 'DaemonSet':

@@ -145,7 +145,7 @@ describe('Ready and another condition tell', () => {
       facts: {
         workload,
         probe: undefined,
-        troubles: [{ pod: 'sample-0', reason: 'ImagePullFailed', message: 'not found' }],
+        troubles: [{ about: 'Pod sample-0', reason: 'ImagePullFailed', message: 'not found' }],
       },
       ready: 'False ImagePullFailed',
       type: 'Degraded',
@@ -188,6 +188,18 @@ test('several problems of one condition are all told', () => {
     statusOf({ problems }).conditions?.find(({ type }) => type === 'ConfigValid')?.message,
     'One. Two.',
   );
+});
+
+test('a tracker on very many nodes tells as much as its schema takes', () => {
+  const [way] = WORKING.ways;
+  assert.ok(way);
+  const ways = Array.from({ length: 1000 }, (_, index) => {
+    const address = `10.0.${index >> 8}.${index & 255}`;
+    return { ...way, address, url: `udp://${address}:6969/announce` };
+  });
+  const status = statusOf({ ways });
+  statusSchema.parse(status);
+  assert.equal(status.addresses?.length, 256);
 });
 
 test('hibernation is not ready, and says why', () => {

@@ -1,0 +1,117 @@
+/**
+ * What is asked of a tracker to see that it works: every listener of every ready pod, at the addresses of the pod, and
+ * once more by the Services that lead to it. A pure function of the resource, its pods and its Services.
+ */
+import { HEALTH_PORT } from '../crd/listeners.ts';
+import type { TorrustTracker } from '../crd/tracker.ts';
+import { httpServiceName, udpServiceName } from '../desired/services.ts';
+
+/** A pod that is ready. */
+export interface ReadyPod {
+  readonly name: string;
+  /** Its IP addresses, one for each family. */
+  readonly addresses: readonly string[];
+}
+
+/** Where a Service is inside the cluster. */
+export interface ServiceAddress {
+  readonly name: string;
+  readonly addresses: readonly string[];
+}
+
+/** One question. */
+export type Target = {
+  /** For sentences: `UDP main of pod public-0`. */
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+} & (
+  | { readonly kind: 'udp' }
+  | {
+      readonly kind: 'http';
+      readonly secure: boolean;
+      /** Whether the listener wants to hear from a proxy for whom it asks. */
+      readonly isBehindProxy: boolean;
+    }
+  | { readonly kind: 'api'; readonly secure: boolean }
+);
+
+/** The questions to one pod; when its health check does not answer, there is no way to it. */
+export interface PodPlan {
+  readonly pod: string;
+  readonly health: readonly { readonly host: string; readonly port: number }[];
+  readonly targets: readonly Target[];
+}
+
+/** Everything that is asked of a tracker. */
+export interface ProbePlan {
+  /** What an announce is refused with when all is well; undefined where it has to be answered. */
+  readonly expectedRefusal: RegExp | undefined;
+  readonly pods: readonly PodPlan[];
+  /** Asked when a pod was reached. */
+  readonly services: readonly Target[];
+}
+
+const NO_KEY = /authentication/i;
+const NOT_LISTED = /not whitelisted/i;
+
+/** Plans a probe. `services` are the Services of the tracker with an address of their own. */
+export function planProbe(
+  tracker: TorrustTracker,
+  pods: readonly ReadyPod[],
+  services: readonly ServiceAddress[],
+): ProbePlan {
+  const { mode, topology } = tracker.spec;
+  return {
+    // Nobody gives the operator a key, and the info hash of probes is on no whitelist.
+    expectedRefusal: mode === 'Public' ? undefined : mode === 'Listed' ? NOT_LISTED : NO_KEY,
+    pods: pods.map(({ name, addresses }) => ({
+      pod: name,
+      health: addresses.map((host) => ({ host, port: HEALTH_PORT })),
+      targets: addresses.flatMap((host) => podTargets(tracker, name, host)),
+    })),
+    services: topology === 'HostNode' ? [] : services.flatMap((service) => serviceTargets(tracker, service)),
+  };
+}
+
+function podTargets({ spec }: TorrustTracker, pod: string, host: string): Target[] {
+  const of = (what: string) => `${what} of pod ${pod} at ${host}`;
+  return [
+    ...spec.udp.map(({ name, port }) => ({ kind: 'udp', name: of(`UDP ${name}`), host, port }) as const),
+    ...spec.http.map((listener) => httpTarget(of(`HTTP ${listener.name}`), host, listener.port, listener)),
+    { kind: 'api', name: of('the REST API'), host, port: spec.api.port, secure: spec.api.tls !== undefined },
+  ];
+}
+
+function serviceTargets(tracker: TorrustTracker, { name, addresses }: ServiceAddress): Target[] {
+  const { udp, http } = tracker.spec;
+  const by = (what: string, host: string) => `${what} by Service ${name} at ${host}`;
+  return addresses.flatMap((host): Target[] => [
+    ...(name !== udpServiceName(tracker)
+      ? []
+      : udp.map((listener) => {
+          const port = listener.servicePort ?? listener.port;
+          return { kind: 'udp', name: by(`UDP ${listener.name}`, host), host, port } as const;
+        })),
+    ...(name !== httpServiceName(tracker)
+      ? []
+      : http.map((listener) =>
+          httpTarget(
+            by(`HTTP ${listener.name}`, host),
+            host,
+            listener.servicePort ?? listener.port,
+            listener,
+          ),
+        )),
+  ]);
+}
+
+function httpTarget(
+  name: string,
+  host: string,
+  port: number,
+  { tls, trustedProxies }: TorrustTracker['spec']['http'][number],
+): Target {
+  const isBehindProxy = trustedProxies.length > 0;
+  return { kind: 'http', name, host, port, secure: tls !== undefined, isBehindProxy };
+}

@@ -1,0 +1,141 @@
+/**
+ * Why pods of a tracker do not run, out of what the cluster says: the states of pods and of the volume claim, and events
+ * for what only events tell, such as a workload that is not allowed to make its pods.
+ */
+import type { PodTrouble } from '../status.ts';
+import { conditionOf, listAt, numberAt, textAt, valueAt } from '../json-path.ts';
+
+/** Raw objects of one tracker. */
+export interface PodSurroundings {
+  readonly pods: readonly unknown[];
+  readonly claim: unknown;
+  /** About the workload, its ReplicaSets, the pods and the claim; in no order. */
+  readonly events: readonly unknown[];
+}
+
+const IMAGE_REASONS: readonly string[] = [
+  'ErrImagePull',
+  'ImagePullBackOff',
+  'InvalidImageName',
+  'ErrImageNeverPull',
+  'ImageInspectError',
+  'RegistryUnavailable',
+];
+const START_REASONS: readonly string[] = [
+  'CrashLoopBackOff',
+  'CreateContainerConfigError',
+  'CreateContainerError',
+  'RunContainerError',
+];
+const VOLUME_EVENTS: readonly string[] = ['FailedMount', 'FailedAttachVolume', 'FailedMapVolume'];
+const CLAIM_EVENTS: readonly string[] = ['ProvisioningFailed', 'VolumeResizeFailed', 'FailedBinding'];
+/** A pod that restarted this often and is not ready has more than a slow start. */
+const MANY_RESTARTS = 2;
+
+/** Everything that keeps pods from running, the worst first. Empty when nothing is known. */
+export function findTroubles({ pods, claim, events }: PodSurroundings): PodTrouble[] {
+  const living = pods.filter((pod) => textAt(pod, 'metadata', 'deletionTimestamp') === undefined);
+  return [
+    ...claimTroubles(claim, events),
+    ...living.flatMap((pod) => podTrouble(pod, events)),
+    ...(living.length === 0 ? refusedPods(events) : []),
+  ];
+}
+
+function podTrouble(pod: unknown, events: readonly unknown[]): PodTrouble[] {
+  const name = textAt(pod, 'metadata', 'name') ?? '';
+  const say = (reason: PodTrouble['reason'], message: string): PodTrouble[] => {
+    return [{ about: `Pod ${name}`, reason, message }];
+  };
+  const scheduled = conditionOf(pod, 'PodScheduled');
+  if (textAt(scheduled, 'status') === 'False') {
+    const what = textAt(scheduled, 'message') ?? 'no node takes it';
+    return say('Unschedulable', `${what} (see spec.nodeSelector, tolerations, affinity and resources).`);
+  }
+  for (const status of ['initContainerStatuses', 'containerStatuses'].flatMap((list) =>
+    listAt(pod, 'status', list),
+  )) {
+    const reason = textAt(status, 'state', 'waiting', 'reason') ?? '';
+    const message = textAt(status, 'state', 'waiting', 'message') ?? '';
+    if (IMAGE_REASONS.includes(reason)) {
+      const image = textAt(status, 'image') ?? 'the image';
+      return say('ImagePullFailed', `${image} can not be had (${reason}: ${message}): see spec.image.`);
+    }
+    if (START_REASONS.includes(reason)) return say('PodFailing', describeFailure(status, reason, message));
+    if ((numberAt(status, 'restartCount') ?? 0) >= MANY_RESTARTS && valueAt(status, 'ready') === false) {
+      return say('PodFailing', describeFailure(status, 'not ready', ''));
+    }
+  }
+  if (textAt(pod, 'status', 'phase') === 'Failed') {
+    return say(
+      'PodFailing',
+      textAt(pod, 'status', 'message') ?? textAt(pod, 'status', 'reason') ?? 'it failed',
+    );
+  }
+  const isWaiting = listAt(pod, 'status', 'containerStatuses').some(
+    (status) => textAt(status, 'state', 'waiting', 'reason') === 'ContainerCreating',
+  );
+  const volume = isWaiting ? textAt(latest(events, VOLUME_EVENTS, name), 'message') : undefined;
+  return volume === undefined ? [] : say('StorageFailed', volume);
+}
+
+/** What the container said last is in the log, and its exit is here. */
+function describeFailure(status: unknown, reason: string, message: string): string {
+  const ended = valueAt(status, 'lastState', 'terminated') ?? valueAt(status, 'state', 'terminated');
+  const code = numberAt(ended, 'exitCode');
+  const how =
+    code === undefined
+      ? ''
+      : `; it last ended with ${textAt(ended, 'reason') ?? 'an error'}, exit code ${code}`;
+  const hint =
+    textAt(ended, 'reason') === 'OOMKilled'
+      ? 'raise spec.resources.limits.memory or lower spec.swarm.memory'
+      : 'look at its log';
+  return `${reason}${message === '' ? '' : `: ${message}`}${how}: ${hint}.`;
+}
+
+function claimTroubles(claim: unknown, events: readonly unknown[]): PodTrouble[] {
+  if (claim === undefined) return [];
+  const name = textAt(claim, 'metadata', 'name') ?? '';
+  const say = (message: string): PodTrouble[] => {
+    return [{ about: `PersistentVolumeClaim ${name}`, reason: 'StorageFailed', message }];
+  };
+  if (textAt(claim, 'status', 'phase') === 'Lost') {
+    return say('the volume behind the claim is gone: restore it, or delete the claim to begin anew.');
+  }
+  if (textAt(claim, 'status', 'phase') === 'Bound') return [];
+  const message = textAt(latest(events, CLAIM_EVENTS, name), 'message');
+  return message === undefined ? [] : say(`${message} (see storageClassName).`);
+}
+
+/** A workload that may not make its pods says so in events alone. */
+function refusedPods(events: readonly unknown[]): PodTrouble[] {
+  const event = latest(events, ['FailedCreate']);
+  if (event === undefined) return [];
+  const { kind, name } = {
+    kind: textAt(event, 'involvedObject', 'kind'),
+    name: textAt(event, 'involvedObject', 'name'),
+  };
+  return [{ about: `${kind} ${name}`, reason: 'PodRefused', message: textAt(event, 'message') ?? '' }];
+}
+
+/** The last event of some reasons, about one object or any. */
+function latest(events: readonly unknown[], reasons: readonly string[], about?: string): unknown {
+  const fitting = events.filter(
+    (event) =>
+      reasons.includes(textAt(event, 'reason') ?? '') &&
+      (about === undefined || textAt(event, 'involvedObject', 'name') === about),
+  );
+  return fitting.toSorted((one, other) => (timeOf(one) < timeOf(other) ? 1 : -1))[0];
+}
+
+/** RFC 3339 in UTC: texts are in the order of their times. */
+function timeOf(event: unknown): string {
+  return (
+    textAt(event, 'series', 'lastObservedTime') ??
+    textAt(event, 'lastTimestamp') ??
+    textAt(event, 'eventTime') ??
+    textAt(event, 'metadata', 'creationTimestamp') ??
+    ''
+  );
+}

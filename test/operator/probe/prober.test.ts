@@ -1,0 +1,150 @@
+/** What the operator finds out by asking real trackers. */
+import assert from 'node:assert/strict';
+import { describe, test, type TestContext } from 'node:test';
+import { planProbe, type ProbePlan } from '../../../operator/probe/plan.ts';
+import { Prober } from '../../../operator/probe/prober.ts';
+import type { ProbeReport } from '../../../operator/probe/verdict.ts';
+import { waitFor } from '../../support/waiting.ts';
+import { trackerOf } from '../examples.ts';
+import { loopbackAddress, randomListeners, startLoopbackPod } from './loopback-pod.ts';
+
+interface Watch {
+  readonly prober: Prober;
+  /** Every report that was new, in turn. */
+  readonly reports: ProbeReport[];
+}
+
+function startProber(context: TestContext): Watch {
+  const reports: ProbeReport[] = [];
+  const prober = new Prober({
+    onChange: (key) => {
+      const report = prober.report(key);
+      if (report !== undefined) reports.push(report);
+    },
+    intervalMillis: 200,
+    retryMillis: 50,
+    concurrency: 2,
+  });
+  context.after(() => prober.close());
+  return { prober, reports };
+}
+
+/** The first report on a plan. */
+async function reportOn(context: TestContext, plan: ProbePlan): Promise<ProbeReport> {
+  const { prober, reports } = startProber(context);
+  prober.watch('default/sample', plan);
+  return waitFor('a report', () => reports[0]);
+}
+
+describe('A probe of a real tracker succeeds', () => {
+  const database = { driver: 'sqlite3', path: 'sqlite3.db' } as const;
+  const cases = {
+    'that is public': { mode: 'Public', core: {} },
+    'that refuses what is not listed': { mode: 'Listed', core: { listed: true, database } },
+    'that refuses who has no key': { mode: 'Private', core: { private: true, database } },
+    'that does both': { mode: 'PrivateListed', core: { private: true, listed: true, database } },
+  };
+  for (const [title, { mode, core }] of Object.entries(cases)) {
+    test(title, async (context) => {
+      const { pod, tracker, spec } = await startLoopbackPod(context, { core });
+      const services = ['sample-udp', 'sample-http'].map((name) => ({ name, addresses: pod.addresses }));
+      const report = await reportOn(context, planProbe(trackerOf({ ...spec, mode }), [pod], services));
+      assert.deepEqual(report.probe, { outcome: 'Succeeded', message: 'Every listener answered.' });
+      assert.deepEqual(report.database, { isUp: true, message: '' });
+      const stats = await fetch(`${tracker.api}/api/v1/stats?token=token-of-the-test`);
+      const { torrents, udp4_announces_handled: announces } = (await stats.json()) as Record<string, number>;
+      assert.equal(torrents, 0, 'a probe leaves nothing behind');
+      assert.equal((announces ?? 0) > 0, mode === 'Public');
+    });
+  }
+
+  test('that stands behind proxies', async (context) => {
+    const address = loopbackAddress();
+    const network = { on_reverse_proxy: true, trusted_proxies: ['127.0.0.0/8'] };
+    const listeners = randomListeners();
+    const [http] = listeners.http;
+    const { pod } = await startLoopbackPod(
+      context,
+      { http_trackers: [{ bind_address: `${address}:${http.port}`, network }] },
+      address,
+      listeners,
+    );
+    const tracker = trackerOf({ ...listeners, http: [{ ...http, trustedProxies: ['127.0.0.0/8'] }] });
+    const report = await reportOn(context, planProbe(tracker, [pod], []));
+    assert.equal(report.probe.outcome, 'Succeeded', report.probe.message);
+  });
+});
+
+describe('A probe fails', () => {
+  test('and names the listener that does not answer', async (context) => {
+    const { pod, address, spec } = await startLoopbackPod(context, { udp_trackers: [] });
+    const { probe } = await reportOn(context, planProbe(trackerOf(spec), [pod], []));
+    assert.equal(probe.outcome, 'Failed');
+    assert.equal(
+      probe.message,
+      `UDP main of pod sample-0 at ${address}: connect: nobody listens there (ECONNREFUSED).`,
+    );
+  });
+
+  test('when a Service leads nowhere', async (context) => {
+    const { pod, spec } = await startLoopbackPod(context);
+    const nowhere = { name: 'sample-http', addresses: [loopbackAddress()] };
+    const { probe } = await reportOn(context, planProbe(trackerOf(spec), [pod], [nowhere]));
+    assert.equal(probe.outcome, 'Failed');
+    assert.match(probe.message, /^HTTP main by Service sample-http at .*ECONNREFUSED/);
+  });
+
+  test('when a tracker that should be private is open', async (context) => {
+    const { pod, spec } = await startLoopbackPod(context);
+    const { probe } = await reportOn(context, planProbe(trackerOf({ ...spec, mode: 'Private' }), [pod], []));
+    assert.equal(probe.outcome, 'Failed');
+    assert.match(probe.message, /an announce without a key, .* was answered/);
+  });
+
+  test('when a pod of several is away, however many there are', async (context) => {
+    const { pod, spec } = await startLoopbackPod(context);
+    const away = Array.from({ length: 12 }, (_, index) => ({
+      name: `away-${index}`,
+      addresses: [loopbackAddress()],
+    }));
+    const { prober, reports } = startProber(context);
+    prober.watch(
+      'default/sample',
+      planProbe(trackerOf({ ...spec, topology: 'HostNode' }), [...away, pod], []),
+    );
+    const failed = await waitFor('a report of every pod', () =>
+      reports.find(({ probe: { message } }) => message.includes('And 7 more.')),
+    );
+    assert.equal(failed.probe.outcome, 'Failed');
+    assert.match(
+      failed.probe.message,
+      /^The health check of pod away-0 does not answer\. The health check of pod away-1 /,
+    );
+  });
+});
+
+test('a probe without a way to any pod is no failure', async (context) => {
+  const pod = { name: 'sample-0', addresses: [loopbackAddress()] };
+  const { probe, database } = await reportOn(context, planProbe(trackerOf({}), [pod], []));
+  assert.equal(probe.outcome, 'Unreachable');
+  assert.equal(database, undefined);
+});
+
+test('a prober tells what is new and nothing else, and forgets', async (context) => {
+  const address = loopbackAddress();
+  const first = await startLoopbackPod(context, {}, address);
+  const { prober, reports } = startProber(context);
+  prober.watch('default/sample', planProbe(trackerOf(first.spec), [first.pod], []));
+  await waitFor('a report', () => reports.length > 0);
+  await first.tracker.stop('SIGKILL');
+  await waitFor('a report of the end', () => reports.length > 1);
+  await startLoopbackPod(context, {}, address, first.spec);
+  await waitFor('a report of the return', () => reports.at(-1)?.probe.outcome === 'Succeeded');
+  assert.deepEqual(
+    reports.slice(0, 2).map(({ probe }) => probe.outcome),
+    ['Succeeded', 'Unreachable'],
+  );
+  for (const [index, report] of reports.entries()) assert.notDeepEqual(report, reports[index + 1]);
+  prober.watch('default/sample', planProbe(trackerOf({}), [], []));
+  assert.equal(prober.report('default/sample'), undefined);
+});
