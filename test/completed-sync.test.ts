@@ -5,14 +5,18 @@ import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
-import { CompletedSync } from '../tracker/run/completed-sync.ts';
+import { CompletedSync, type CompletedSyncHooks } from '../tracker/run/completed-sync.ts';
 import { validateConfig } from '../tracker/config/validation.ts';
 import { type Database, openDatabase } from '../tracker/db/client.ts';
+import { type DatabaseState, defaultTiming } from '../tracker/db/model.ts';
 import type { TrackerConfig } from '../tracker/config/schema.ts';
 import { Policy } from '../tracker/policy.ts';
 import { AnnounceEvent } from '../tracker/protocol/model.ts';
 import { Store } from '../tracker/swarm/store.ts';
 import type { SwarmRules } from '../tracker/swarm/swarm-rules.ts';
+import { sharedMariadb } from './db/drivers.ts';
+import { openLink } from './support/mariadb.ts';
+import { needs } from './support/parts.ts';
 import { waitFor } from './support/waiting.ts';
 import { Announcer, RULES } from './swarm/announcing.ts';
 
@@ -41,13 +45,13 @@ describe('Completed counters', () => {
   });
 
   test('of two trackers over one database are added', async (context) => {
-    const { database, store, sync, policy, faults } = await openParts(context);
+    const { database, store, sync, policy, hooks } = await openParts(context);
     const otherStore = Store.create(2 ** 22, 1);
     const infoHash = randomBytes(20).toString('hex');
     complete(store, infoHash);
     complete(otherStore, infoHash);
     await sync().stop();
-    await new CompletedSync(otherStore, database, policy, (error) => faults.push(error)).stop();
+    await new CompletedSync(otherStore, database, policy, hooks).stop();
     assert.equal((await database.loadCompleted([infoHash])).get(infoHash), 2);
     assert.equal(completedOf(otherStore, infoHash), 2);
   });
@@ -72,19 +76,71 @@ describe('Completed counters', () => {
   });
 });
 
+describe('Completed counters that are left when the tracker ends', needs('mariadb'), () => {
+  test('are written to a database that has come back, without the pause before its next try', async (context) => {
+    const { parts, link, infoHash } = await startWithoutDatabase(context);
+    await link.restore();
+    await parts.running.stop();
+    assert.deepEqual(parts.losses, []);
+    assert.equal((await parts.database.loadCompleted([infoHash])).get(infoHash), 1);
+  });
+
+  test('are told of when the database stays away', async (context) => {
+    const { parts } = await startWithoutDatabase(context);
+    // One more, that came after the batch which waits.
+    complete(parts.store, randomBytes(20).toString('hex'));
+    await parts.running.stop();
+    assert.deepEqual(parts.losses, [2]);
+  });
+});
+
+/** Counters over a MySQL that goes away, and is next looked for in an hour; one download waits to be written. */
+async function startWithoutDatabase(context: TestContext) {
+  const access = await (await sharedMariadb()).createDatabase();
+  const link = await openLink(access);
+  context.after(() => link.close());
+  const hourMillis = 3_600_000;
+  const timing = { ...defaultTiming, retryMinMillis: hourMillis, retryMaxMillis: hourMillis };
+  let triesFailed = 0;
+  const onStateChange = (state: DatabaseState) => (triesFailed += state.kind === 'down' ? 1 : 0);
+  const options = { ...access, host: link.host, port: link.port };
+  const database = await openDatabase(options, { onStateChange }, timing);
+  const parts = partsAround(context, database);
+  const running = parts.sync();
+  await link.cut();
+  const infoHash = randomBytes(20).toString('hex');
+  complete(parts.store, infoHash);
+  // The call that found out, and the try that follows at once.
+  await waitFor('the pause before the next try', () => triesFailed >= 2);
+  return { parts: { ...parts, running }, link, infoHash };
+}
+
 async function openParts(context: TestContext) {
   const folder = mkdtempSync(join(tmpdir(), 'tracker-completed-'));
-  const database: Database = await openDatabase({ kind: 'sqlite3', path: join(folder, 'tracker.db') });
+  const database = await openDatabase({ kind: 'sqlite3', path: join(folder, 'tracker.db') });
+  const parts = partsAround(context, database);
+  context.after(() => {
+    rmSync(folder, { recursive: true, force: true });
+    assert.deepEqual(parts.losses, []);
+  });
+  return parts;
+}
+
+function partsAround(context: TestContext, database: Database) {
   const faults: unknown[] = [];
+  const losses: number[] = [];
   context.after(async () => {
     await database.close();
-    rmSync(folder, { recursive: true, force: true });
     assert.deepEqual(faults, []);
   });
   const store = Store.create(2 ** 22, 1);
   const policy = Policy.create(configOf(true));
-  const sync = () => new CompletedSync(store, database, policy, (error) => faults.push(error));
-  return { database, store, policy, sync, faults };
+  const hooks: CompletedSyncHooks = {
+    onError: (error) => faults.push(error),
+    onLoss: (downloads) => losses.push(downloads),
+  };
+  const sync = () => new CompletedSync(store, database, policy, hooks);
+  return { database, store, policy, sync, hooks, losses };
 }
 
 function configOf(isPersistent: boolean): TrackerConfig {

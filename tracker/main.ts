@@ -250,9 +250,11 @@ async function startCore(
   if (database !== null) {
     if (policy.isPrivate) await whenAvailable(database, config, logger, signal, () => keys.reload());
     if (policy.isListed) await whenAvailable(database, config, logger, signal, () => whitelist.reload());
-    const sync = new CompletedSync(store, database, policy, (error) =>
-      logger.error({ err: error }, 'Completed counters'),
-    );
+    const sync = new CompletedSync(store, database, policy, {
+      onError: (error) => logger.error({ err: error }, 'Completed counters'),
+      onLoss: (downloads) =>
+        logger.error(`The end came before the database: ${downloads} completed downloads are not in it`),
+    });
     // Before the network threads, and so ended after them: what they count last is written as well.
     started.add(() => sync.stop());
     completedSync = sync;

@@ -65,6 +65,8 @@ export interface Database {
   callsWaiting(): number;
   /** New connections to MySQL use these; a database that is down is tried again at once. */
   updateCredentials(credentials: MysqlCredentials): void;
+  /** Looks at once for a database that is down, instead of after a pause. */
+  retry(): void;
   /** Ends the calls that run, closes the database and its thread. Later calls reject with `closed`. */
   close(): Promise<void>;
 }
@@ -266,6 +268,11 @@ export async function openDatabase(
     updateCredentials(credentials) {
       if (!closed && crash === undefined) {
         send({ kind: 'credentials', credentials });
+      }
+    },
+    retry() {
+      if (!closed && crash === undefined) {
+        send({ kind: 'retry' });
       }
     },
     async close() {

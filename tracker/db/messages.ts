@@ -38,10 +38,14 @@ export type Call = {
   };
 }[OperationName];
 
-/** From the main thread. `close` ends the thread when the calls before it are done. */
+/**
+ * From the main thread. `retry` looks at once for a database that is down; `close` ends the thread when the calls before
+ * it are done.
+ */
 export type Request =
   | Call
   | { readonly kind: 'credentials'; readonly credentials: MysqlCredentials }
+  | { readonly kind: 'retry' }
   | { readonly kind: 'close' };
 
 /** From the database thread. `opened` or `unopenable` comes first, once. */

@@ -197,6 +197,8 @@ function serve(connection: Connection): void {
     } else if (request.kind === 'credentials') {
       pool?.updateCredentials(request.credentials);
       pause.abort();
+    } else if (request.kind === 'retry') {
+      pause.abort();
     } else {
       closing = true;
       pause.abort();

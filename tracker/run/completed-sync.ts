@@ -11,9 +11,20 @@ import type { Policy } from '../policy.ts';
 import type { Store } from '../swarm/store.ts';
 
 const INTERVAL_MILLIS = 1_000;
+/** How long the end of the tracker waits for a database that is away, when something is left to write. */
+const LAST_TRY_MILLIS = 5_000;
+const LAST_TRY_INTERVAL_MILLIS = 100;
 const MAX_TORRENTS_PER_SHARD = 1_000;
 /** Torrents that are asked for in one query. While so many wait, the rest stays in the store, which is bounded. */
 const BASES_PER_QUERY = 10_000;
+
+/** What the owner wants to hear of. */
+export interface CompletedSyncHooks {
+  /** An error that is not "the database is away"; the rounds go on. */
+  onError(error: unknown): void;
+  /** The end has come, and so many completed downloads are not in the database. */
+  onLoss(downloads: number): void;
+}
 
 interface Batch {
   readonly id: string;
@@ -24,7 +35,7 @@ export class CompletedSync {
   readonly #store: Store;
   readonly #database: Database;
   readonly #policy: Policy;
-  readonly #onError: (error: unknown) => void;
+  readonly #hooks: CompletedSyncHooks;
   readonly #abort = new AbortController();
   readonly #ended: Promise<void>;
   /** What was taken from the store and is not yet in the database. */
@@ -36,13 +47,13 @@ export class CompletedSync {
   /** Downloads completed over all time, as the database knew last; 0 when counters are not kept. */
   totalCompleted = 0;
 
-  /** Starts the rounds. `onError` is told of errors that are not "the database is away", and go on. */
-  constructor(store: Store, database: Database, policy: Policy, onError: (error: unknown) => void) {
+  /** Starts the rounds. */
+  constructor(store: Store, database: Database, policy: Policy, hooks: CompletedSyncHooks) {
     this.#store = store;
     this.#database = database;
     this.#policy = policy;
     this.#hasAsked = policy.persistsCompleted;
-    this.#onError = onError;
+    this.#hooks = hooks;
     this.#ended = this.#work();
   }
 
@@ -51,12 +62,42 @@ export class CompletedSync {
     return this.#basesWanted.size + (this.#batch?.increments.size ?? 0);
   }
 
-  /** Writes all that there is, if the database is there, and ends. */
+  /** Writes all that there is, if the database is there or comes back in a moment, and ends. */
   async stop(): Promise<void> {
+    const giveUpMillis = performance.now() + LAST_TRY_MILLIS;
     this.#abort.abort();
     await this.#ended;
-    // A batch may have waited from before, and a round takes so many torrents only.
+    await this.#writeAll();
+    if (this.#batch !== null && (await this.#isBackBefore(giveUpMillis))) await this.#writeAll();
+    const lost = this.#unwritten();
+    if (lost > 0) this.#hooks.onLoss(lost);
+  }
+
+  /** A batch may have waited from before, and a round takes so many torrents only. */
+  async #writeAll(): Promise<void> {
     while (await this.#round());
+  }
+
+  /** The pauses between the tries of a database that is down grow long; here none of them is waited for. */
+  async #isBackBefore(giveUpMillis: number): Promise<boolean> {
+    while (this.#database.state().kind === 'down') {
+      if (performance.now() >= giveUpMillis) return false;
+      this.#database.retry();
+      await sleep(LAST_TRY_INTERVAL_MILLIS);
+    }
+    return true;
+  }
+
+  /** Takes what is left, which is then gone, and counts it. */
+  #unwritten(): number {
+    let downloads = 0;
+    for (const increment of this.#batch?.increments.values() ?? []) downloads += increment;
+    this.#batch = null;
+    for (;;) {
+      const news = this.#store.takeNews(MAX_TORRENTS_PER_SHARD);
+      if (news.length === 0) return downloads;
+      for (const { completions } of news) downloads += completions;
+    }
   }
 
   async #work(): Promise<void> {
@@ -94,7 +135,7 @@ export class CompletedSync {
       }
       return hasWork;
     } catch (error) {
-      if (!(error instanceof DatabaseError && error.code === 'unavailable')) this.#onError(error);
+      if (!(error instanceof DatabaseError && error.code === 'unavailable')) this.#hooks.onError(error);
       return false;
     }
   }
