@@ -1,6 +1,15 @@
-/** A UDP listener on `node:dgram`: the portable way to get datagrams to a `UdpService`. */
+/**
+ * A UDP listener on `node:dgram`: the portable way to get datagrams to a `UdpService`.
+ *
+ * Node does not tell to which address a datagram was sent, and the kernel chooses by itself which one a reply comes from
+ * when the socket has a wildcard. So a listener on a wildcard has a socket for each address of the machine as well: the
+ * kernel prefers those, and a reply comes from the address that was asked. Addresses that come later are served by the
+ * wildcard's own socket.
+ */
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { once } from 'node:events';
+import { networkInterfaces } from 'node:os';
+import type { SocketAddress } from '../../config/address.ts';
 import { PeerAddress } from '../../protocol/model.ts';
 import { readIpText } from '../../protocol/ip-text.ts';
 import { PacketMemory } from '../../protocol/udp.ts';
@@ -14,75 +23,126 @@ export async function openUdpSocket(
   service: UdpService,
   sharesPort: boolean,
 ): Promise<Listener> {
-  const { bind } = setup;
-  const socket = createSocket({
-    type: bind.family === 4 ? 'udp4' : 'udp6',
-    ipv6Only: setup.ipv6Only,
-    reusePort: sharesPort,
-  });
-  const input = PacketMemory.allocate(RECEIVE_BYTES);
-  const output = PacketMemory.allocate(REPLY_BYTES);
-  const source = new PeerAddress();
-  let pending = 0;
-  let onIdle: (() => void) | null = null;
-
-  socket.on('message', (datagram, remote) => {
-    if (!readSource(remote, source)) return;
-    const length = Math.min(datagram.length, RECEIVE_BYTES);
-    input.bytes.set(length === datagram.length ? datagram : datagram.subarray(0, length));
-    service.readClock();
-    const replyBytes = service.answer(input, 0, length, source, output, 0);
-    if (replyBytes === 0) return;
-    const { family } = source;
-    pending++;
-    // The socket sends later, when `output` may hold another reply already.
-    socket.send(output.bytes.slice(0, replyBytes), remote.port, remote.address, (error) => {
-      // A reply that can't be sent is lost, as a datagram may be.
-      if (error === null) service.countSent(family);
-      pending--;
-      if (pending === 0) onIdle?.();
-    });
-  });
-
-  try {
-    socket.bind({ address: bind.host, port: bind.port });
-    await once(socket, 'listening');
-  } catch (error) {
-    socket.close();
-    throw ListenError.from('The UDP tracker', bind, error);
+  const { bind, ipv6Only } = setup;
+  const more = addressesBehind(setup);
+  const listener = new PortableUdpListener(service);
+  const shares = sharesPort || more.length > 0;
+  const main = await listener.open(bind, ipv6Only, shares);
+  const { port } = main.address();
+  for (const address of more) {
+    try {
+      await listener.open({ ...address, port }, address.family === 6, shares);
+    } catch (error) {
+      // The address went in between, or may not be used: the wildcard's socket serves it, if anything does.
+      if (!(error instanceof ListenError)) throw error;
+    }
   }
-  // An error of a single datagram, such as a network that is down for a moment, must not end the tracker.
-  socket.on('error', () => undefined);
   return {
     setup,
-    address: { ...bind, port: socket.address().port },
-    receiveBufferBytes: askReceiveBuffer(socket, setup.receiveBufferBytes),
+    address: { ...bind, port },
+    receiveBufferBytes: listener.askReceiveBuffers(setup.receiveBufferBytes),
     update: (live) => {
       if ('cookieLifetimeSeconds' in live) service.update(live);
     },
-    close: async (graceMillis) => {
-      socket.removeAllListeners('message');
-      if (pending > 0) {
-        await new Promise<void>((resolve) => {
-          onIdle = resolve;
-          setTimeout(resolve, graceMillis).unref();
-        });
-      }
-      const closed = once(socket, 'close');
-      socket.close();
-      await closed;
-    },
+    close: (graceMillis) => listener.close(graceMillis),
   };
 }
 
-/** Asks for a receive buffer and says what the kernel granted (it counts its own overhead: about double). */
-function askReceiveBuffer(socket: Socket, bytes: number): number {
-  try {
-    socket.setRecvBufferSize(bytes);
-  } catch {
-    // Not every kernel grants a change; what there is serves as well.
+class PortableUdpListener {
+  readonly #service: UdpService;
+  readonly #sockets: Socket[] = [];
+  readonly #input = PacketMemory.allocate(RECEIVE_BYTES);
+  readonly #output = PacketMemory.allocate(REPLY_BYTES);
+  readonly #source = new PeerAddress();
+  #pending = 0;
+  #onIdle: (() => void) | null = null;
+
+  constructor(service: UdpService) {
+    this.#service = service;
   }
-  return socket.getRecvBufferSize();
+
+  /** Opens a socket and serves it. Throws `ListenError`. */
+  async open(bind: SocketAddress, ipv6Only: boolean, sharesPort: boolean): Promise<Socket> {
+    const socket = createSocket({
+      type: bind.family === 4 ? 'udp4' : 'udp6',
+      ipv6Only,
+      reusePort: sharesPort,
+    });
+    socket.on('message', (datagram, remote) => this.#answer(socket, datagram, remote));
+    try {
+      socket.bind({ address: bind.host, port: bind.port });
+      await once(socket, 'listening');
+    } catch (error) {
+      socket.close();
+      throw ListenError.from('The UDP tracker', bind, error);
+    }
+    // An error of a single datagram, such as a network that is down for a moment, must not end the tracker.
+    socket.on('error', () => undefined);
+    this.#sockets.push(socket);
+    return socket;
+  }
+
+  /** Asks for receive buffers and says what the kernel granted (it counts its own overhead: about double). */
+  askReceiveBuffers(bytes: number): number {
+    for (const socket of this.#sockets) {
+      try {
+        socket.setRecvBufferSize(bytes);
+      } catch {
+        // Not every kernel grants a change; what there is serves as well.
+      }
+    }
+    return Math.min(...this.#sockets.map((socket) => socket.getRecvBufferSize()));
+  }
+
+  async close(graceMillis: number): Promise<void> {
+    for (const socket of this.#sockets) socket.removeAllListeners('message');
+    if (this.#pending > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onIdle = resolve;
+        setTimeout(resolve, graceMillis).unref();
+      });
+    }
+    await Promise.all(
+      this.#sockets.map((socket) => {
+        const closed = once(socket, 'close');
+        socket.close();
+        return closed;
+      }),
+    );
+  }
+
+  #answer(socket: Socket, datagram: Buffer, remote: RemoteInfo): void {
+    const source = this.#source;
+    const output = this.#output;
+    if (!readSource(remote, source)) return;
+    const length = Math.min(datagram.length, RECEIVE_BYTES);
+    this.#input.bytes.set(length === datagram.length ? datagram : datagram.subarray(0, length));
+    this.#service.readClock();
+    const replyBytes = this.#service.answer(this.#input, 0, length, source, output, 0);
+    if (replyBytes === 0) return;
+    const { family } = source;
+    this.#pending++;
+    // The socket sends later, when `output` may hold another reply already.
+    socket.send(output.bytes.slice(0, replyBytes), remote.port, remote.address, (error) => {
+      // A reply that can't be sent is lost, as a datagram may be.
+      if (error === null) this.#service.countSent(family);
+      this.#pending--;
+      if (this.#pending === 0) this.#onIdle?.();
+    });
+  }
+}
+
+/** The machine's addresses that a wildcard stands for; none for any other address, or where there is but one. */
+function addressesBehind({ bind, ipv6Only }: UdpListenerSetup): Omit<SocketAddress, 'port'>[] {
+  if (!/^[0:.]*$/.test(bind.host)) return [];
+  const families = bind.family === 4 ? ['IPv4'] : ipv6Only ? ['IPv6'] : ['IPv4', 'IPv6'];
+  const all = Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .filter((each) => !each.internal && families.includes(each.family))
+    // A link-local address is asked by neighbours alone, for whom the kernel has no other to answer from.
+    .filter((each) => each.family === 'IPv4' || each.scopeid === 0);
+  if (all.length < 2) return [];
+  return all.map(({ address, family }) => ({ host: address, family: family === 'IPv4' ? 4 : 6 }));
 }
 
 function readSource(remote: RemoteInfo, source: PeerAddress): boolean {
