@@ -9,6 +9,8 @@ NPM := npm
 ARGS ?= --config storage/tracker/etc/tracker.toml --generate
 # Which test files `make test` runs: make test FILTER='swarm protocol' (parts of paths; all when empty)
 FILTER ?=
+# What `make test` passes to test/run.ts beside it
+RUN_ARGS ?=
 
 # What `make bench` and its kin pass on: make bench BENCH_ARGS='--profiles 1 --rounds 3'
 BENCH_ARGS ?=
@@ -24,7 +26,7 @@ GENERATED := docs crds
 INSTALLED := node_modules/.installed-package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check types lint format format-check knip generate generate-check clean bench bench-http bench-memory bench-api bench-start fuzz
+.PHONY: help install run test test-apiserver check types lint format format-check knip generate generate-check clean bench bench-http bench-memory bench-api bench-start fuzz
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -43,7 +45,11 @@ run: install ## Start a tracker with storage/tracker/etc/tracker.toml (other arg
 
 test: install ## Run the tests; as root on Debian it installs missing test programs first (NO_FETCH=1 turns that off)
 	@$(NODE) test/support/fetch-parts.ts
-	@exec $(NODE) test/run.ts $(FILTER)
+	@exec $(NODE) test/run.ts $(RUN_ARGS) $(FILTER)
+
+test-apiserver: install ## Run the tests that need a real Kubernetes API server or Helm; fetches or builds those first, once
+	@$(NODE) test/apiserver/fetch-binaries.ts
+	@exec $(NODE) test/run.ts --needing apiserver --needing helm $(FILTER)
 
 check: types lint format-check knip generate-check ## Run every check but the tests
 

@@ -1,17 +1,20 @@
 /**
  * Runs the tests: every *.test.ts below test/, each file in a process of its own, and closes with what did not run.
  *
- *     node test/run.ts [filter...]     only files whose path contains one of the filters
+ *     node test/run.ts [filter...]            only files whose path contains one of the filters
+ *     node test/run.ts --needing helm         only files in which a test says needs('helm'); may be given again
+ *     node test/run.ts --not-needing helm     only the others
  *
  * The output is node:test's spec report with its summary, then one line for each real part that was missing, with the
  * way to get it (support/parts.ts). A test that is skipped or postponed in any other way fails the run, so that nothing
  * is skipped silently. Benchmarks, and what needs a cluster, have their own commands.
  */
-import { globSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
+import { parseArgs } from 'node:util';
 import { partOfSkipReason, type Part } from './support/parts.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -20,6 +23,8 @@ const OTHER_COMMANDS = ['test/bench/', 'test/cluster/', 'test/e2e/'];
 const CONCURRENCY = 2;
 /** Generous, because it is there to end a test that hangs, not to judge a slow machine. */
 const TEST_TIMEOUT_MILLIS = 180_000;
+/** A file of which more tests did not run is told with their number. */
+const MAX_NAMES_TOLD = 8;
 const SUMMARY_LINE = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/;
 
 interface Undone {
@@ -28,13 +33,31 @@ interface Undone {
   readonly reason: string;
 }
 
-/** The test files below `root` that the filters select, as paths relative to it, in a fixed order. */
-function findTestFiles(filters: readonly string[]): string[] {
+/** Which files are wanted. */
+interface Selection {
+  /** Parts of paths, of which one has to fit; all paths fit none. */
+  readonly filters: readonly string[];
+  /** Parts (support/parts.ts), of which a test of the file needs one; none: whatever it needs. */
+  readonly needing: readonly string[];
+  /** Parts of which no test of the file needs one. */
+  readonly notNeeding: readonly string[];
+}
+
+/** The test files that are selected, as paths relative to the project, in a fixed order. */
+function findTestFiles({ filters, needing, notNeeding }: Selection): string[] {
   return globSync('test/**/*.test.ts', { cwd: ROOT })
     .map((path) => path.replaceAll('\\', '/'))
     .filter((path) => !OTHER_COMMANDS.some((folder) => path.startsWith(folder)))
     .filter((path) => filters.length === 0 || filters.some((filter) => path.includes(filter)))
+    .filter((path) => needing.length === 0 || needsAny(path, needing))
+    .filter((path) => !needsAny(path, notNeeding))
     .toSorted();
+}
+
+function needsAny(path: string, parts: readonly string[]): boolean {
+  if (parts.length === 0) return false;
+  const calls = readFileSync(join(ROOT, path), 'utf8').match(/\bneeds\([^)]*\)/g) ?? [];
+  return parts.some((part) => calls.some((call) => call.includes(`'${part}'`)));
 }
 
 /** Runs the files and prints the report; resolves with the number of failures and with what did not run. */
@@ -96,17 +119,35 @@ function reportUndone(undone: readonly Undone[]): number {
       part.elsewhere,
     ];
     console.log(`ℹ not run: ${entries.length} for want of ${part.title}; to run them, ${ways.join(', or ')}`);
-    for (const { name, file } of entries) console.log(`    ${file.replace(`${ROOT}/`, '')}: ${name}`);
+    for (const [file, names] of groupByFile(entries)) {
+      const told = names.length > MAX_NAMES_TOLD ? [`${names.length} tests`] : names;
+      for (const name of told) console.log(`    ${file}: ${name}`);
+    }
   }
   if (undone.length === 0) console.log('ℹ not run: none');
   return undeclared.length;
 }
 
+function groupByFile(entries: readonly Undone[]): Map<string, string[]> {
+  const names = new Map<string, string[]>();
+  for (const { name, file } of entries) {
+    const path = file.replace(`${ROOT}/`, '');
+    names.set(path, [...(names.get(path) ?? []), name]);
+  }
+  return names;
+}
+
 async function main(): Promise<void> {
-  const filters = process.argv.slice(2);
-  const files = findTestFiles(filters);
+  const { values, positionals: filters } = parseArgs({
+    allowPositionals: true,
+    options: {
+      needing: { type: 'string', multiple: true, default: [] },
+      'not-needing': { type: 'string', multiple: true, default: [] },
+    },
+  });
+  const files = findTestFiles({ filters, needing: values.needing, notNeeding: values['not-needing'] });
   if (files.length === 0) {
-    console.error(`no test file matches ${filters.join(' ') || 'test/**/*.test.ts'}`);
+    console.error(`no test file matches ${process.argv.slice(2).join(' ') || 'test/**/*.test.ts'}`);
     process.exitCode = 1;
     return;
   }

@@ -6,7 +6,7 @@ import { execFile } from 'node:child_process';
 import { existsSync, globSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { findProgram } from '../support/parts.ts';
+import { findProgram } from '../support/programs.ts';
 
 const run = promisify(execFile);
 

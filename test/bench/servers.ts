@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeConnectRequest } from '../../tracker/protocol/udp-client.ts';
-import { findProgram } from '../support/parts.ts';
+import { findProgram } from '../support/programs.ts';
 import { findOpentracker } from './opentracker.ts';
 import { infoHashText } from './population.ts';
 

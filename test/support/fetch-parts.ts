@@ -11,7 +11,8 @@ import { execFile, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { findProgram, lookAgain, PARTS, partObstacle, type Part } from './parts.ts';
+import { lookAgain, PARTS, partObstacle, type Part } from './parts.ts';
+import { findProgram } from './programs.ts';
 
 const POLICY_FILE = '/usr/sbin/policy-rc.d';
 const KEPT_POLICY_FILE = '/usr/sbin/policy-rc.d.kept-by-torrust-tests';

@@ -13,7 +13,7 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createConnection, type Connection } from 'mysql2/promise';
-import { findProgram } from './parts.ts';
+import { findProgram } from './programs.ts';
 
 const startDeadlineMillis = 60_000;
 const stopDeadlineMillis = 20_000;

@@ -16,7 +16,7 @@ import assert from 'node:assert/strict';
 import { execFile, spawn, spawnSync, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { promisify } from 'node:util';
-import { findProgram } from './parts.ts';
+import { findProgram } from './programs.ts';
 
 /** One host of the network. */
 export interface TestHost {

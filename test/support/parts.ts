@@ -6,12 +6,23 @@
  * the run. `make test` first lets test/support/fetch-parts.ts install what a Debian machine can install.
  */
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, statSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { BINARIES_FOR_APISERVER, type BinaryName, findBinary } from '../apiserver/binaries.ts';
+import { definitionsObstacle } from '../apiserver/definitions.ts';
+import { findProgram, isProgram } from './programs.ts';
 
 /** What a test may need beyond Node and the packages in package.json. */
-export type PartName = 'mariadb' | 'transmission' | 'aria2' | 'libtorrent' | 'netns' | 'ipv6' | 'promtool';
+export type PartName =
+  | 'mariadb'
+  | 'transmission'
+  | 'aria2'
+  | 'libtorrent'
+  | 'netns'
+  | 'ipv6'
+  | 'promtool'
+  | 'apiserver'
+  | 'definitions'
+  | 'helm';
 
 /** One real part: how to see that it is there, and how to get it. */
 export interface Part {
@@ -83,21 +94,46 @@ export const PARTS: readonly Part[] = [
     elsewhere: 'enable IPv6 in the kernel (net.ipv6.conf.lo.disable_ipv6=0)',
     obstacle: ipv6Obstacle,
   },
+  {
+    name: 'apiserver',
+    title: 'a Kubernetes API server',
+    programs: [],
+    packages: [],
+    elsewhere: 'run `make test-apiserver`, which fetches or builds it once',
+    obstacle: () => binariesObstacle(BINARIES_FOR_APISERVER),
+  },
+  {
+    name: 'definitions',
+    title: 'the definitions of optional Kubernetes APIs',
+    programs: [],
+    packages: [],
+    elsewhere: 'run `make test-apiserver`, which fetches them once by Go',
+    obstacle: definitionsObstacle,
+  },
+  {
+    name: 'helm',
+    title: 'Helm',
+    programs: [],
+    packages: [],
+    elsewhere: 'run `make test-apiserver`, which builds it once',
+    obstacle: () => binariesObstacle(['helm']),
+  },
 ];
 
 const REASON_PREFIX = 'needs a part that is missing: ';
-/** Debian keeps servers and `ip` here, and a user's PATH often lacks these folders. */
-const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/local/bin', '/usr/bin', '/bin'];
 
 const obstacles = new Map<PartName, string | undefined>();
 
 /**
- * Declares that a test needs a real part: `test('…', needs('mariadb'), async () => {…})`.
- * Returns `{}` where the part works, else `{skip: reason}` for the options of node:test.
+ * Declares that a test needs real parts: `test('…', needs('mariadb'), async () => {…})`.
+ * Returns `{}` where they work, else `{skip: reason}`, which speaks of the first that does not, for the options of node:test.
  */
-export function needs(part: PartName): { skip?: string } {
-  const obstacle = partObstacle(part);
-  return obstacle === undefined ? {} : { skip: `${REASON_PREFIX}${part} (${obstacle})` };
+export function needs(...parts: readonly PartName[]): { skip?: string } {
+  for (const part of parts) {
+    const obstacle = partObstacle(part);
+    if (obstacle !== undefined) return { skip: `${REASON_PREFIX}${part} (${obstacle})` };
+  }
+  return {};
 }
 
 /** The part that a skip reason made by `needs` speaks of; undefined for any other reason. */
@@ -116,12 +152,6 @@ export function partObstacle(name: PartName): string | undefined {
 /** Forgets what was found, after packages were installed. */
 export function lookAgain(): void {
   obstacles.clear();
-}
-
-/** Finds a program on PATH or in the usual system folders; undefined when it is missing. */
-export function findProgram(name: string): string | undefined {
-  const folders = [...(process.env['PATH'] ?? '').split(delimiter).filter(Boolean), ...SYSTEM_FOLDERS];
-  return folders.map((folder) => join(folder, name)).find(isProgram);
 }
 
 /**
@@ -143,13 +173,9 @@ function lookForObstacle(name: PartName): string | undefined {
   return missing === undefined ? part?.obstacle?.() : `no program ${missing}`;
 }
 
-function isProgram(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return statSync(path).isFile();
-  } catch {
-    return false;
-  }
+function binariesObstacle(names: readonly BinaryName[]): string | undefined {
+  const missing = names.filter((name) => findBinary(name) === undefined);
+  return missing.length === 0 ? undefined : `no ${missing.join(', no ')}`;
 }
 
 /** Being root proves little inside a container, so this makes a namespace with a bridge and a veth pair in it. */

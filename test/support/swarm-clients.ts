@@ -16,7 +16,8 @@ import { mkdtemp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestHost } from './netns.ts';
-import { findLibtorrentPython, findProgram, type PartName } from './parts.ts';
+import { findLibtorrentPython, type PartName } from './parts.ts';
+import { findProgram } from './programs.ts';
 import type { Torrent } from './torrents.ts';
 import { waitFor } from './waiting.ts';
 
