@@ -1,65 +1,79 @@
-/** Bans for wrong connection ids: who is ignored, who never is, and what a flood can do. */
+/** Bans for wrong connection ids: who is ignored, until when, and what a flood can do. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AddressBans } from '../tracker/address-bans.ts';
-import { PeerAddress } from '../tracker/protocol/model.ts';
+import { BanReason } from '../tracker/ban-table.ts';
+import type { PeerAddress } from '../tracker/protocol/model.ts';
+import { addressOf, ipv4Address } from './support/addresses.ts';
 
 const MAX_ERRORS = 10;
-
-function addressOf(...bytes: number[]): PeerAddress {
-  const address = new PeerAddress();
-  address.bytes.set(bytes);
-  address.family = bytes.length === 4 ? 4 : 6;
-  return address;
-}
+const NOW = 1000;
 
 function err(bans: AddressBans, address: PeerAddress, times: number): void {
-  for (let i = 0; i < times; i++) bans.countError(address, MAX_ERRORS);
+  for (let i = 0; i < times; i++) bans.countError(address, MAX_ERRORS, NOW);
+}
+
+function isBanned(bans: AddressBans, address: PeerAddress, nowSeconds = NOW): boolean {
+  return bans.table.reasonOf(address, nowSeconds) !== BanReason.none;
 }
 
 test('ignores an address after more errors than allowed, in every thread, until all are forgiven', () => {
   const bans = AddressBans.create();
   const otherThread = AddressBans.attach(bans.memory);
-  const bad = addressOf(203, 0, 113, 1);
+  const bad = addressOf('203.0.113.1');
   err(bans, bad, MAX_ERRORS);
-  assert.equal(otherThread.isBanned(bad, MAX_ERRORS), false);
+  assert.equal(isBanned(otherThread, bad), false);
   err(bans, bad, 1);
-  assert.equal(otherThread.isBanned(bad, MAX_ERRORS), true);
-  assert.equal(otherThread.isBanned(addressOf(203, 0, 113, 2), MAX_ERRORS), false);
-  assert.equal(bans.bannedAddresses, 1);
-  bans.clear();
-  assert.equal(otherThread.isBanned(bad, MAX_ERRORS), false);
-  assert.equal(bans.bannedAddresses, 0);
+  assert.equal(isBanned(otherThread, bad), true);
+  assert.equal(isBanned(otherThread, addressOf('203.0.113.2')), false);
+  assert.equal(bans.table.size, 1);
+  bans.pardon();
+  assert.equal(isBanned(otherThread, bad), false);
+  assert.equal(bans.table.size, 0);
+  err(bans, bad, MAX_ERRORS);
+  assert.equal(isBanned(otherThread, bad), false);
 });
 
-const PRIVATE = [
-  addressOf(10, 1, 2, 3),
-  addressOf(127, 0, 0, 1),
-  addressOf(100, 64, 0, 1),
-  addressOf(169, 254, 1, 1),
-  addressOf(172, 31, 0, 1),
-  addressOf(192, 168, 1, 1),
-  addressOf(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1),
-  addressOf(0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1),
-  addressOf(0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1),
-];
-test('never bans a private address, behind which may be a whole cluster', () => {
+test('says that such a ban ends with the next pardon', () => {
   const bans = AddressBans.create();
-  for (const address of PRIVATE) err(bans, address, 100);
-  assert.equal(bans.bannedAddresses, 0);
+  bans.expectPardon(NOW + 3600);
+  const bad = addressOf('2001:db8::1');
+  err(bans, bad, MAX_ERRORS + 1);
+  const [ban] = bans.table.list();
+  assert.deepEqual([ban.prefixBits, ban.beginSeconds, ban.endSeconds], [128, NOW, NOW + 3600]);
+  assert.equal(isBanned(bans, bad, NOW + 3600), false);
+});
+
+test('pardons nobody whom somebody banned by hand', () => {
+  const bans = AddressBans.create();
+  const address = addressOf('203.0.113.1');
+  bans.table.add({ address, prefixBits: 32, reason: BanReason.byHand, beginSeconds: NOW, endSeconds: 0 });
+  bans.pardon();
+  assert.equal(isBanned(bans, address), true);
+});
+
+test('counts anew after the ban of an address was lifted', () => {
+  const bans = AddressBans.create();
+  const bad = addressOf('203.0.113.1');
+  err(bans, bad, MAX_ERRORS + 1);
+  bans.table.remove(bad, 32);
+  bans.forget(bad);
+  err(bans, bad, MAX_ERRORS);
+  assert.equal(isBanned(bans, bad), false);
+  err(bans, bad, 1);
+  assert.equal(isBanned(bans, bad), true);
 });
 
 test('keeps a ban through a flood from 300,000 other addresses, and bans none of those', () => {
   const bans = AddressBans.create();
-  const bad = addressOf(0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1);
+  const bad = addressOf('2001:db8::1');
   err(bans, bad, 11);
-  const stranger = addressOf(8, 0, 0, 0);
   let wronged = 0;
   for (let i = 0; i < 300_000; i++) {
-    stranger.words[0] = (i << 8) | 8;
-    bans.countError(stranger, MAX_ERRORS);
-    if (bans.isBanned(stranger, MAX_ERRORS)) wronged++;
+    const stranger = ipv4Address(0x08000000 + i);
+    bans.countError(stranger, MAX_ERRORS, NOW);
+    if (isBanned(bans, stranger)) wronged++;
   }
   assert.equal(wronged, 0);
-  assert.equal(bans.isBanned(bad, MAX_ERRORS), true);
+  assert.equal(isBanned(bans, bad), true);
 });

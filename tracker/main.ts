@@ -23,6 +23,8 @@ import type { Database } from './db/client.ts';
 import { DatabaseError } from './db/error.ts';
 import { driverOf } from './db/model.ts';
 import { FileWatch } from './run/file-watch.ts';
+import { Gate, type GateMemory } from './gate.ts';
+import { gateSettings } from './run/gate-settings.ts';
 import { Housekeeper } from './run/housekeeper.ts';
 import { type Inputs, liveInputs, readInputs } from './run/inputs.ts';
 import { formatSocketAddress, ListenError } from './listen-error.ts';
@@ -43,6 +45,7 @@ import {
   trackerService,
 } from './run/services.ts';
 import { choosesNativeSockets } from './run/socket-choice.ts';
+import { SourceWatch } from './run/source-watch.ts';
 import { StartError } from './start-error.ts';
 import { CounterRows } from './swarm/counters.ts';
 import { Store } from './swarm/store.ts';
@@ -93,6 +96,7 @@ interface Core {
   readonly policy: Policy;
   readonly counters: CounterRows;
   readonly connectionKeys: ConnectionKeys;
+  readonly gate: GateMemory;
   readonly bans: AddressBans;
   readonly database: Database | null;
   readonly keys: KeyKeeper;
@@ -157,6 +161,8 @@ async function startParts(options: StartOptions, started: UndoStack): Promise<Ru
   started.add(() => housekeeper.stop());
   const pardon = new Pardon(core.bans, ...banSettings(config));
   started.add(() => Promise.resolve(pardon.stop()));
+  const sources = new SourceWatch(core.counters, logger, config.source_guard.policy);
+  started.add(() => Promise.resolve(sources.stop()));
   const reload = new Reload(loaded, {
     ...core,
     ...liveInputs(config, inputs, { ...core, api: api?.server ?? null }),
@@ -164,8 +170,13 @@ async function startParts(options: StartOptions, started: UndoStack): Promise<Ru
     load: options.load,
     onEnd: (outcome, needsRestart) => reloads.note(outcome, needsRestart),
     apply: (changed) => {
-      threads.network.update(listenerSetups(changed, inputs.trackerCertificates).map(({ live }) => live));
+      const setups = listenerSetups(changed, inputs.trackerCertificates);
+      threads.network.update(
+        setups.map(({ live }) => live),
+        gateSettings(changed),
+      );
       pardon.update(...banSettings(changed));
+      sources.update(changed.source_guard.policy);
       housekeeper.setInterval(changed.core.inactive_peer_cleanup_interval);
       options.log.configure({ filter: changed.logging.trace_filter, style: changed.logging.trace_style });
     },
@@ -232,7 +243,8 @@ async function startCore(
   const policy = Policy.create(config);
   const connectionKeys = ConnectionKeys.create();
   if (inputs.connectionKeys !== null) connectionKeys.set(inputs.connectionKeys);
-  const bans = AddressBans.create();
+  const gate = Gate.createMemory();
+  const bans = AddressBans.attach(gate.bans);
   const counters = CounterRows.create(maxThreads(workers));
 
   const opening =
@@ -259,7 +271,19 @@ async function startCore(
     started.add(() => sync.stop());
     completedSync = sync;
   }
-  return { store, access, policy, counters, connectionKeys, bans, database, keys, whitelist, completedSync };
+  return {
+    store,
+    access,
+    policy,
+    counters,
+    connectionKeys,
+    gate,
+    bans,
+    database,
+    keys,
+    whitelist,
+    completedSync,
+  };
 }
 
 async function startThreads(
@@ -278,9 +302,16 @@ async function startThreads(
     policy: core.policy.buffer,
     counters: core.counters.buffer,
     connectionKeys: core.connectionKeys.buffer,
-    bans: core.bans.memory,
+    gate: core.gate,
   };
-  const network = await NetworkThreads.start(workers, isNative, setups, memories, onFailure);
+  const network = await NetworkThreads.start(
+    workers,
+    isNative,
+    setups,
+    memories,
+    gateSettings(config),
+    onFailure,
+  );
   started.add(() => network.stop(STOP_GRACE_MILLIS));
   const { listeners } = network;
   if (setups.length > 0) announceSockets(logger, { isNative, threads: workers }, setups, listeners);
@@ -304,7 +335,7 @@ async function startApi(
     figures: () => ({
       completedInSession: core.counters.sums().completed_downloads,
       completedPersisted: core.completedSync?.totalCompleted ?? 0,
-      bannedIps: core.bans.bannedAddresses,
+      bannedIps: core.bans.table.size,
       connectNanos: 0,
       announceNanos: 0,
       scrapeNanos: 0,

@@ -8,9 +8,9 @@
 import assert from 'node:assert/strict';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { Access } from './access.ts';
-import { AddressBans } from './address-bans.ts';
 import { ConnectionIds } from './connection-id.ts';
 import { ConnectionKeys } from './connection-keys.ts';
+import { Gate } from './gate.ts';
 import { HttpService } from './net/http-service.ts';
 import { ListenError } from './listen-error.ts';
 import type { Listener, ListenerSetup, OpenedListener } from './net/listener.ts';
@@ -28,20 +28,22 @@ const port = parentPort;
 // The thread that starts this one passes exactly this.
 const setup = workerData as WorkerSetup;
 const ids = new ConnectionIds(ConnectionKeys.attach(setup.connectionKeys));
-const bans = AddressBans.attach(setup.bans);
 const counters = CounterRows.attach(setup.counters).row(setup.index);
-const tracker = new Tracker(
-  Store.attach(setup.store),
-  Access.attach(setup.access),
-  Policy.attach(setup.policy),
-);
+const policy = Policy.attach(setup.policy);
+const tracker = new Tracker(Store.attach(setup.store), Access.attach(setup.access), policy);
+const gate = new Gate(setup.gate, setup.gateSettings, policy, counters);
+const services = { tracker, ids, gate, counters };
 
 /** Milliseconds that are left for closing, once the main thread has asked for it. */
 let graceMillis: number | null = null;
 
 function hear(message: ToWorker, listeners: readonly OpenedListener[]): void {
-  if (message.kind === 'stop') graceMillis = message.graceMillis;
-  else message.live.forEach((live, index) => listeners[index].update(live));
+  if (message.kind === 'stop') {
+    graceMillis = message.graceMillis;
+    return;
+  }
+  gate.update(message.gate);
+  message.live.forEach((live, index) => listeners[index].update(live));
 }
 
 async function servePortable(): Promise<void> {
@@ -60,16 +62,15 @@ async function servePortable(): Promise<void> {
 
 function openPortable(listener: ListenerSetup): Promise<Listener> {
   if (listener.kind === 'udp') {
-    const service = new UdpService(listener, { tracker, ids, bans, counters });
+    const service = new UdpService(listener, services);
     return openUdpSocket(listener, service, setup.sharesPorts);
   }
-  return openHttpServer(listener, new HttpService(listener, tracker, counters), setup.sharesPorts);
+  return openHttpServer(listener, new HttpService(listener, services), setup.sharesPorts);
 }
 
 async function serveNative(): Promise<void> {
   // Loaded only where it is used: elsewhere the C library may be missing.
   const { openNativeListeners } = await import('./net/native/listeners.ts');
-  const services = { tracker, ids, bans, counters };
   const { listeners, serve, close } = openNativeListeners(setup.listeners, setup.sharesPorts, services);
   reportListening(listeners);
   serve(() => {

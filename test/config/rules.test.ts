@@ -142,6 +142,11 @@ const refused: Readonly<Record<string, { values: Record<string, unknown>; path: 
     path: 'core.database.user:',
     says: /the URL in path names none/,
   },
+  'a bucket that takes more than ten minutes to fill': {
+    values: { 'limits.per_network': { requests_per_second: 2, burst: 1201 } },
+    path: 'limits.per_network.burst:',
+    says: /more than 600 seconds' worth of requests_per_second \(1200\)/,
+  },
 };
 
 const accepted: Readonly<Record<string, Record<string, unknown>>> = {
@@ -151,6 +156,10 @@ const accepted: Readonly<Record<string, Record<string, unknown>>> = {
     'core.database': {},
   },
   'a public tracker without a database': {},
+  "bursts of ten minutes' worth, and any beside a limit that is off": {
+    'limits.per_ip': { requests_per_second: 2, burst: 1200 },
+    'limits.overall.burst': 5000,
+  },
   'UDP and HTTP on one port': {
     'udp_trackers.0.bind_address': '0.0.0.0:6969',
     'http_trackers.0.bind_address': '0.0.0.0:6969',

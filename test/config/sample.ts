@@ -19,6 +19,21 @@ listed = false
 private = false
 `;
 
+const noLimit = { requests_per_second: 0 };
+
+/** The tables of the gate where a file says nothing of them. */
+export const gateDefaults = {
+  limits: {
+    dry_run: false,
+    exempt_private: true,
+    exempt: [],
+    per_ip: noLimit,
+    per_network: noLimit,
+    overall: noLimit,
+  },
+  source_guard: { policy: 'flag', cluster_ranges: [], exempt: [] },
+};
+
 /** Values by dotted paths (`core.listed`, `udp_trackers.0.bind_address`), laid over the mandatory options. */
 function tableOf(values: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const table: Record<string, unknown> = {

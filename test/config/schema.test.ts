@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { listKeys, listSections } from '../../tracker/config/schema-tree.ts';
 import { valueAt } from '../../tracker/config/toml.ts';
-import { configError, validate } from './sample.ts';
+import { configError, gateDefaults, validate } from './sample.ts';
 
 interface Cases {
   readonly accepts: readonly unknown[];
@@ -30,6 +30,12 @@ const socketAddress: Cases = {
     '',
   ],
 };
+const ranges: Cases = {
+  accepts: [[], ['10.0.0.0/8'], ['192.0.2.1/32', '2001:db8::/32', '0.0.0.0/0']],
+  refuses: [['10.0.0.0'], ['10.0.0.0/33'], ['2001:db8::/129'], ['proxy/8'], '10.0.0.0/8', [10]],
+};
+const burst: Cases = { accepts: [1, 600], refuses: [0, -1, 1.5, '10'] };
+const clientRate: Cases = { accepts: [0, 1, 50_000], refuses: [-1, 0.5, 50_001, '10'] };
 const path: Cases = { accepts: ['./a/b.pem', '/a'], refuses: ['', 1, ['/a']] };
 const duration: Cases = {
   accepts: [1, 120, 4294967295],
@@ -134,10 +140,7 @@ const keys: Readonly<Record<string, Cases>> = {
   },
   'http_trackers.0.network.external_ip': ip,
   'http_trackers.0.network.on_reverse_proxy': bool,
-  'http_trackers.0.network.trusted_proxies': {
-    accepts: [[], ['10.0.0.0/8'], ['192.0.2.1/32', '2001:db8::/32', '0.0.0.0/0']],
-    refuses: [['10.0.0.0'], ['10.0.0.0/33'], ['2001:db8::/129'], ['proxy/8'], '10.0.0.0/8', [10]],
-  },
+  'http_trackers.0.network.trusted_proxies': ranges,
   'http_trackers.0.network.ipv6_v6only': bool,
   'http_trackers.0.use_ip_from_query_string': bool,
   'http_trackers.0.external_ip_in_reply': bool,
@@ -171,6 +174,18 @@ const keys: Readonly<Record<string, Cases>> = {
     accepts: ['auto', '512MiB', '1GiB', '2GB', '512Mi', '1.5GiB', '1048576B'],
     refuses: ['512', 536870912, '1MB', '0GiB', 'lots', '', '-1GiB'],
   },
+  'limits.dry_run': bool,
+  'limits.exempt_private': bool,
+  'limits.exempt': ranges,
+  'limits.per_ip.requests_per_second': clientRate,
+  'limits.per_ip.burst': burst,
+  'limits.per_network.requests_per_second': clientRate,
+  'limits.per_network.burst': burst,
+  'limits.overall.requests_per_second': { accepts: [0, 10_000_000], refuses: [-1, 10_000_001, '10'] },
+  'limits.overall.burst': burst,
+  'source_guard.policy': { accepts: ['accept', 'flag', 'refuse'], refuses: ['Flag', 'deny', '', true] },
+  'source_guard.cluster_ranges': ranges,
+  'source_guard.exempt': ranges,
 };
 
 suite('every key of the schema', () => {
@@ -250,6 +265,7 @@ suite('the canonical configuration', () => {
       network: { workers: 'auto', sockets: 'auto', receive_buffer_bytes: 8388608 },
       swarm: { memory: 'auto' },
       metrics: { bind_address: '127.0.0.1:1314' },
+      ...gateDefaults,
     });
   });
 

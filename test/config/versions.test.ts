@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { findGeneration } from '../../tracker/config/versions/generation.ts';
 import { parseToml } from '../../tracker/config/toml.ts';
-import { configError, fixture, loadText, minimalToml } from './sample.ts';
+import { configError, fixture, gateDefaults, loadText, minimalToml } from './sample.ts';
 
 const exampleToken = /token of the published examples/;
 
@@ -140,6 +140,7 @@ suite('published configurations', () => {
       network: { workers: 'auto', sockets: 'auto', receive_buffer_bytes: 8388608 },
       swarm: { memory: 'auto' },
       metrics: { bind_address: '127.0.0.1:1314' },
+      ...gateDefaults,
     });
     assert.equal(warnings.length, 2);
     assert.match(warnings.join('\n'), /what follows the \? of the URL is not used/);

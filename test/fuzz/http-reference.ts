@@ -35,7 +35,7 @@ export class HttpReference {
   private constructor(parts: TrackerParts, server: ReturnType<typeof createServer>, port: number) {
     this.#services = parts.setups
       .filter((setup) => setup.kind === 'http')
-      .map((setup) => new HttpService(setup, parts.tracker, parts.counters));
+      .map((setup) => new HttpService(setup, parts));
     [this.#service] = this.#services;
     this.#server = server;
     this.#address = { host: '127.0.0.1', port, family: 4 };

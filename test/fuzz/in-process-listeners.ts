@@ -2,13 +2,14 @@
  * Listeners of both kinds in this very thread, over a tracker of their own. The native ones serve when they are told
  * to (`step`), so that a test decides what has come when they look, and a seed repeats a run exactly.
  */
-import { AddressBans } from '../../tracker/address-bans.ts';
 import { Access } from '../../tracker/access.ts';
 import type { SocketAddress } from '../../tracker/config/address.ts';
 import type { TrackerConfigInput } from '../../tracker/config/schema.ts';
 import { validateConfig } from '../../tracker/config/validation.ts';
 import { ConnectionIds } from '../../tracker/connection-id.ts';
 import { ConnectionKeys } from '../../tracker/connection-keys.ts';
+import { Gate } from '../../tracker/gate.ts';
+import { gateSettings } from '../../tracker/run/gate-settings.ts';
 import { listenerSetups } from '../../tracker/run/listener-setups.ts';
 import { HttpService } from '../../tracker/net/http-service.ts';
 import type { Listener, ListenerSetup } from '../../tracker/net/listener.ts';
@@ -27,7 +28,7 @@ export interface TrackerParts {
   readonly store: Store;
   readonly tracker: Tracker;
   readonly ids: ConnectionIds;
-  readonly bans: AddressBans;
+  readonly gate: Gate;
   readonly rows: CounterRows;
   readonly counters: Float64Array;
 }
@@ -48,20 +49,24 @@ export function makeTracker(config: Partial<TrackerConfigInput>, memoryBytes: nu
       logging: { trace_filter: 'off' },
       core: { listed: false, private: false, database: { driver: 'sqlite3' } },
       network: { receive_buffer_bytes: 2 ** 20 },
+      // Where announces come from is counted elsewhere.
+      source_guard: { exempt: ['0.0.0.0/0', '::/0'] },
       ...config,
     },
     () => 'the test',
   );
   const store = Store.create(memoryBytes, 4);
   const rows = CounterRows.create(1);
+  const counters = rows.row(0);
+  const policy = Policy.create(valid);
   return {
     setups: listenerSetups(valid),
     store,
-    tracker: new Tracker(store, Access.create(), Policy.create(valid)),
+    tracker: new Tracker(store, Access.create(), policy),
     ids: new ConnectionIds(ConnectionKeys.create()),
-    bans: AddressBans.create(),
+    gate: new Gate(Gate.createMemory(), gateSettings(valid), policy, counters),
     rows,
-    counters: rows.row(0),
+    counters,
   };
 }
 
@@ -77,13 +82,12 @@ export function openNative(parts: TrackerParts): OpenListeners {
 
 /** Opens portable listeners in this thread. */
 export async function openPortable(parts: TrackerParts): Promise<OpenListeners> {
-  const { tracker, ids, bans, counters } = parts;
   const listeners: Listener[] = [];
   for (const setup of parts.setups) {
     listeners.push(
       setup.kind === 'udp'
-        ? await openUdpSocket(setup, new UdpService(setup, { tracker, ids, bans, counters }), false)
-        : await openHttpServer(setup, new HttpService(setup, tracker, counters), false),
+        ? await openUdpSocket(setup, new UdpService(setup, parts), false)
+        : await openHttpServer(setup, new HttpService(setup, parts), false),
     );
   }
   return {

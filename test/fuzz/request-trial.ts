@@ -63,7 +63,7 @@ export class RequestTrial {
   readonly #parts = makeTracker(CONFIG, STORE_BYTES);
   readonly #services = this.#parts.setups.map(
     // The configuration has HTTP listeners only.
-    (setup) => new HttpService(setup as HttpListenerSetup, this.#parts.tracker, this.#parts.counters),
+    (setup) => new HttpService(setup as HttpListenerSetup, this.#parts),
   );
   readonly #bytes = Buffer.alloc(MAX_REQUEST_BYTES + 2 * MARGIN_BYTES, 'x');
   readonly #head = new RequestHead();

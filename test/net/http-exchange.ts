@@ -123,7 +123,7 @@ export async function failureOf(
   tracker: SocketAddress,
   target: string,
   asking?: Asking,
-): Promise<{ reason: string; retryIn: string | undefined }> {
+): Promise<{ reason: string; retryIn: string | number | undefined }> {
   const { status, headers, body } = await get(tracker, target, asking);
   assert.equal(status, 200);
   assert.equal(headers['content-type'], 'text/plain; charset=utf-8', body);
@@ -133,7 +133,8 @@ export async function failureOf(
   const retryIn = dictionaryEntry(reply, 'retry in');
   return {
     reason: latin1(reason),
-    retryIn: retryIn instanceof Uint8Array ? latin1(retryIn) : undefined,
+    retryIn:
+      retryIn instanceof Uint8Array ? latin1(retryIn) : retryIn === undefined ? undefined : Number(retryIn),
   };
 }
 

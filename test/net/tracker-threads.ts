@@ -7,12 +7,13 @@ import { after, before, beforeEach } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { Access } from '../../tracker/access.ts';
-import { AddressBans } from '../../tracker/address-bans.ts';
 import type { SocketAddress } from '../../tracker/config/address.ts';
 import type { TrackerConfig, TrackerConfigInput } from '../../tracker/config/schema.ts';
 import { validateConfig } from '../../tracker/config/validation.ts';
 import { ConnectionIds } from '../../tracker/connection-id.ts';
 import { ConnectionKeys } from '../../tracker/connection-keys.ts';
+import { Gate } from '../../tracker/gate.ts';
+import { gateSettings } from '../../tracker/run/gate-settings.ts';
 import { listenerSetups } from '../../tracker/run/listener-setups.ts';
 import { maxThreads, NetworkThreads } from '../../tracker/run/network-threads.ts';
 import { Policy } from '../../tracker/policy.ts';
@@ -38,6 +39,10 @@ export interface TrackerThreads {
   readonly ids: ConnectionIds;
   /** Changes the policies, as a reload does; what is not named gets its default. */
   configure(policies: Policies): void;
+  /** All counters, at this moment. */
+  counts(): Record<CounterName, number>;
+  /** Waits until the counters are as they should be. */
+  awaitCounts(state: string, isThere: (counts: Record<CounterName, number>) => boolean): Promise<void>;
   /** Runs `work`, and waits until exactly these counters went up by exactly so much. */
   expectCounts<T>(expected: Counts, work: () => Promise<T>): Promise<T>;
   /** Sums over the swarms, to see that nothing changed. */
@@ -52,8 +57,11 @@ export interface Policies {
   readonly udp_tracker_server?: TrackerConfigInput['udp_tracker_server'];
 }
 
+/** The tables of the gate. */
+type GateTables = Pick<TrackerConfigInput, 'limits' | 'source_guard'>;
+
 /** What a test may say of its tracker. Without an address, a listener is on 127.0.0.1. */
-export interface ThreadsConfig extends Policies {
+export interface ThreadsConfig extends Policies, GateTables {
   readonly udp?: NonNullable<TrackerConfigInput['udp_trackers']>;
   readonly http?: NonNullable<TrackerConfigInput['http_trackers']>;
 }
@@ -100,9 +108,10 @@ export async function startThreads(
     policy: policy.buffer,
     counters: counters.buffer,
     connectionKeys: connectionKeys.buffer,
-    bans: AddressBans.create().memory,
+    gate: Gate.createMemory(),
   };
-  const threads = await NetworkThreads.start(1, sockets === 'native', setups, memories, (error) => {
+  const isNative = sockets === 'native';
+  const threads = await NetworkThreads.start(1, isNative, setups, memories, gateSettings(config), (error) => {
     throw error;
   });
   const addresses = threads.listeners.map(({ address }) => address);
@@ -113,6 +122,8 @@ export async function startThreads(
     access,
     ids: new ConnectionIds(connectionKeys),
     configure: (policies) => policy.apply(configOf(policies, sockets)),
+    counts: () => counters.sums(),
+    awaitCounts: (state, isThere) => settle(state, () => isThere(counters.sums())),
     async expectCounts(expected, work) {
       // A reply is counted when it was sent, which may be after it was received.
       await settle('the replies of earlier tests are counted', () => areAnswered(counters.sums()));
@@ -135,7 +146,7 @@ export function forEachSocketPath(body: (sockets: SocketPath) => void): void {
 }
 
 function configOf(
-  { core, udp_tracker_server = {}, udp = [], http = [] }: ThreadsConfig,
+  { core, udp_tracker_server = {}, udp = [], http = [], limits, source_guard }: ThreadsConfig,
   sockets: SocketPath,
 ): TrackerConfig {
   return validateConfig(
@@ -147,6 +158,9 @@ function configOf(
       http_trackers: http.map((tracker) => ({ bind_address: '127.0.0.1:0', ...tracker })),
       // Many tests send bad ids from one address, which is not to be banned for them.
       udp_tracker_server: { max_connection_id_errors_per_ip: 2 ** 32 - 1, ...udp_tracker_server },
+      ...(limits && { limits }),
+      // Nearly all tests announce from loopback.
+      source_guard: source_guard ?? { exempt: ['127.0.0.0/8', '::1/128'] },
       network: { sockets, receive_buffer_bytes: 2 ** 20 },
     },
     () => 'the test',

@@ -9,6 +9,8 @@ import { AddressBans } from '../../tracker/address-bans.ts';
 import { validateConfig } from '../../tracker/config/validation.ts';
 import { ConnectionIds } from '../../tracker/connection-id.ts';
 import { ConnectionKeys } from '../../tracker/connection-keys.ts';
+import { Gate } from '../../tracker/gate.ts';
+import { gateSettings } from '../../tracker/run/gate-settings.ts';
 import { listenerSetups } from '../../tracker/run/listener-setups.ts';
 import { UdpService } from '../../tracker/net/udp-service.ts';
 import { Policy } from '../../tracker/policy.ts';
@@ -30,13 +32,16 @@ test('ignores an address after eleven wrong connection ids, and nobody else, unt
     },
     () => 'the test',
   );
-  const tracker = new Tracker(Store.create(2 ** 22, 1), Access.create(), Policy.create(config));
-  const bans = AddressBans.create();
+  const policy = Policy.create(config);
+  const tracker = new Tracker(Store.create(2 ** 22, 1), Access.create(), policy);
+  const memory = Gate.createMemory();
+  const bans = AddressBans.attach(memory.bans);
   const counters = CounterRows.create(1).row(0);
+  const gate = new Gate(memory, gateSettings(config), policy, counters);
   const ids = new ConnectionIds(ConnectionKeys.create());
   const [setup] = listenerSetups(config, []);
   assert(setup?.kind === 'udp');
-  const service = new UdpService(setup, { tracker, ids, bans, counters });
+  const service = new UdpService(setup, { tracker, ids, gate, counters });
   const input = PacketMemory.allocate(64);
   const output = PacketMemory.allocate(2048);
   const ask = (bytes: Uint8Array, lastByte: number) => {
@@ -58,6 +63,6 @@ test('ignores an address after eleven wrong connection ids, and nobody else, unt
   assert.equal(ask(connect, 1), 0);
   assert.equal(counters[Counter.udp_requests_banned], 2);
   assert.ok(ask(connect, 2) > 0);
-  bans.clear();
+  bans.pardon();
   assert.ok(ask(connect, 1) > 0);
 });

@@ -8,6 +8,7 @@ import * as z from 'zod';
 import { isWildcard, parseSocketAddress } from './address.ts';
 import { isMysqlUrl, matchMysqlUrl } from './mysql-url.ts';
 import { configShape, type DatabaseConfig, type TrackerConfig } from './schema.ts';
+import { MAX_BURST_SECONDS } from './tables/limits.ts';
 
 /** The way to a value: names of tables and keys, positions in lists. */
 export type ConfigPath = readonly (string | number)[];
@@ -83,6 +84,7 @@ const commonRules: readonly Rule[] = [
       checkListeners('TCP', listeners, report);
     },
   },
+  { reads: [['limits']], check: checkBursts },
 ];
 
 /** Only in the canonical layout: Torrust 2.0.0 has a wildcard as its default, and a translated file keeps it. */
@@ -188,6 +190,17 @@ function findBrokenRules(
 function overlap(one: readonly PropertyKey[], other: readonly PropertyKey[]): boolean {
   const length = Math.min(one.length, other.length);
   return one.slice(0, length).every((name, index) => name === other[index]);
+}
+
+function checkBursts({ limits }: TrackerConfig, report: Report): void {
+  for (const name of ['per_ip', 'per_network', 'overall'] as const) {
+    const { requests_per_second: rate, burst } = limits[name];
+    if (rate === 0 || burst === undefined || burst <= MAX_BURST_SECONDS * rate) continue;
+    report(
+      ['limits', name, 'burst'],
+      `is more than ${MAX_BURST_SECONDS} seconds' worth of requests_per_second (${MAX_BURST_SECONDS * rate})`,
+    );
+  }
 }
 
 function checkDatabaseIsThere({ core }: TrackerConfig, report: Report): void {

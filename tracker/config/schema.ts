@@ -25,6 +25,8 @@ import {
   wholeNumber,
 } from './fields.ts';
 import { metrics } from './tables/metrics.ts';
+import { limits } from './tables/limits.ts';
+import { sourceGuard } from './tables/source-guard.ts';
 
 /** The version of the canonical layout. */
 export const schemaVersion = '3.0.0';
@@ -389,6 +391,8 @@ export const configShape = z.strictObject({
   network: network.prefault({}),
   swarm: swarm.prefault({}),
   metrics,
+  limits: section(limits.prefault({}), 'How much clients may ask. Without a key of it there is no limit.'),
+  source_guard: section(sourceGuard.prefault({}), 'Announces whose address is hardly that of a client.'),
 });
 
 /** A configuration as the tracker runs it: every default filled in, under the key names of the file. */

@@ -27,12 +27,13 @@ import {
   readPathKey,
 } from '../protocol/http-route.ts';
 import { readIpText } from '../protocol/ip-text.ts';
+import type { Gate } from '../gate.ts';
 import { Counter } from '../swarm/counters.ts';
 import { type Tracker, Verdict } from '../tracker.ts';
 import { parseExternalAddress, publicAddress } from './external-address.ts';
 import type { HttpListenerSetup, HttpLiveSettings } from './listener.ts';
 import { ProxiedAddress } from './proxied-address.ts';
-import { verdictText } from './verdict-text.ts';
+import { BANNED_TEXT, LOCAL_SOURCE_TEXT, TOO_MANY_REQUESTS_TEXT, verdictText } from './verdict-text.ts';
 
 /** The longest request target; longer ones are for the socket to refuse. */
 export const MAX_TARGET_BYTES = 8192;
@@ -49,6 +50,14 @@ const JSON_CONTENT_TYPE = 'application/json';
 const NO_FORWARDED_ADDRESS =
   'Error resolving peer IP: missing or invalid the right most X-Forwarded-For IP (mandatory on reverse proxy tracker configuration)';
 
+/** What answers HTTP requests in a thread. */
+export interface HttpServices {
+  readonly tracker: Tracker;
+  readonly gate: Gate;
+  /** The thread's row of counters. */
+  readonly counters: Float64Array;
+}
+
 export class HttpService {
   /** Where `answer` puts the body. */
   readonly body: Uint8Array;
@@ -58,6 +67,7 @@ export class HttpService {
 
   readonly #setup: HttpListenerSetup;
   readonly #tracker: Tracker;
+  readonly #gate: Gate;
   readonly #counters: Float64Array;
   readonly #external: PeerAddress | null;
   readonly #target = new HttpTarget();
@@ -72,13 +82,13 @@ export class HttpService {
   /** `body`: `MAX_BODY_BYTES` for the answers; memory of its own when left out. */
   constructor(
     setup: HttpListenerSetup,
-    tracker: Tracker,
-    counters: Float64Array,
+    { tracker, gate, counters }: HttpServices,
     body: Uint8Array = new Uint8Array(MAX_BODY_BYTES),
   ) {
     this.body = body;
     this.#setup = setup;
     this.#tracker = tracker;
+    this.#gate = gate;
     this.#counters = counters;
     this.#external = parseExternalAddress(setup.externalIp);
     this.#live = setup.live;
@@ -94,6 +104,7 @@ export class HttpService {
   /** Looks at the clocks. The socket calls it once for each batch of requests. */
   readClock(): void {
     this.#tracker.readClock();
+    this.#gate.readClock(this.#tracker.wallSeconds);
   }
 
   /** Whether the target from `start` to `end` of `bytes` is served at all. */
@@ -107,11 +118,19 @@ export class HttpService {
    */
   answer(bytes: Uint8Array, start: number, end: number, source: PeerAddress, forwardedFor: string): number {
     this.status = 200;
-    switch (matchRoute(bytes, start, end, this.#target)) {
+    const route = matchRoute(bytes, start, end, this.#target);
+    switch (route) {
       case HttpRoute.announce:
-        return this.#answerAnnounce(bytes, source, forwardedFor);
-      case HttpRoute.scrape:
-        return this.#answerScrape(bytes, source, forwardedFor);
+      case HttpRoute.scrape: {
+        const client = this.#clientOf(source, forwardedFor);
+        if (client !== null && this.#gate.isBannedByHand(client)) return this.#failBanned(client);
+        if (client !== null && !this.#gate.admits(client, true)) {
+          return this.#fail(client, TOO_MANY_REQUESTS_TEXT, this.#gate.retryMinutes);
+        }
+        return route === HttpRoute.announce
+          ? this.#answerAnnounce(bytes, source, client)
+          : this.#answerScrape(bytes, source, client);
+      }
       case HttpRoute.healthCheck:
         this.contentType = JSON_CONTENT_TYPE;
         this.body.set(HEALTH_BODY);
@@ -123,7 +142,7 @@ export class HttpService {
     }
   }
 
-  #answerAnnounce(bytes: Uint8Array, source: PeerAddress, forwardedFor: string): number {
+  #answerAnnounce(bytes: Uint8Array, source: PeerAddress, client: PeerAddress | null): number {
     const target = this.#target;
     const announce = this.#announce;
     const fault = decodeAnnounceQuery(bytes, target.queryStart, target.queryEnd, announce);
@@ -131,13 +150,13 @@ export class HttpService {
     if (target.pathKey === PathKey.malformed) return this.#fail(source, MALFORMED_KEY_FAILURE, 'never');
     const { request } = announce;
     request.key = readPathKey(bytes, target);
-    const client = this.#clientOf(source, forwardedFor);
     const http = this.#reply;
     const { policy } = this.#tracker;
     http.prepare(announce.compact, policy.maxPeers);
     // Access is judged before the address, so that an announce which may not be made says so first.
     if (client !== null) {
       const stored = publicAddress(this.#addressFromQuery(bytes) ?? client, this.#external);
+      if (!this.#gate.acceptsSource(stored)) return this.#fail(source, LOCAL_SOURCE_TEXT, 'never');
       request.setEndpoint(stored, announce.port);
     }
     const verdict =
@@ -155,13 +174,12 @@ export class HttpService {
     return encodeAnnounceReply(this.body, 0, http);
   }
 
-  #answerScrape(bytes: Uint8Array, source: PeerAddress, forwardedFor: string): number {
+  #answerScrape(bytes: Uint8Array, source: PeerAddress, client: PeerAddress | null): number {
     const target = this.#target;
     const scrape = this.#scrape;
     const fault = decodeScrapeQuery(bytes, target.queryStart, target.queryEnd, scrape);
     if (fault !== null) return this.#fail(source, fault);
     if (target.pathKey === PathKey.malformed) return this.#fail(source, MALFORMED_KEY_FAILURE, 'never');
-    const client = this.#clientOf(source, forwardedFor);
     if (client === null) return this.#fail(source, NO_FORWARDED_ADDRESS);
     const isTrue = this.#tracker.mayScrape(readPathKey(bytes, target));
     let at = encodeScrapeReplyHead(this.body, 0);
@@ -190,6 +208,11 @@ export class HttpService {
     const { ipStart, ipEnd } = this.#announce;
     if (!this.#live.usesQueryIp || ipEnd === ipStart) return null;
     return readIpText(bytes, ipStart, ipEnd, this.#queryAddress) ? this.#queryAddress : null;
+  }
+
+  #failBanned(client: PeerAddress): number {
+    this.#counters[Counter.http_requests_banned]++;
+    return this.#fail(client, BANNED_TEXT, 'never');
   }
 
   #fail(source: PeerAddress, reason: string, retryIn?: RetryIn): number {

@@ -3,11 +3,12 @@
  * listener and thread. The walk of an announce allocates nothing.
  *
  * A reply is never larger than its request unless the request proves by its connection id that it comes from where it
- * says. An error text is cut to fit, and where the connection id is not checked, the list of peers is.
+ * says. An error text is cut to fit, and where the connection id is not checked, the list of peers is. What is beyond a
+ * limit is met with silence: it costs nothing more, and clients ask again after ever longer pauses (BEP 15).
  */
-import type { AddressBans } from '../address-bans.ts';
 import { IdState, type ConnectionIds } from '../connection-id.ts';
 import { isKeyText } from '../access.ts';
+import type { Gate } from '../gate.ts';
 import { ConnectionIdValidation } from '../policy.ts';
 import {
   type AddressFamily,
@@ -46,7 +47,7 @@ import { Counter } from '../swarm/counters.ts';
 import { type Tracker, Verdict } from '../tracker.ts';
 import { parseExternalAddress, publicAddress } from './external-address.ts';
 import type { UdpListenerSetup, UdpLiveSettings } from './listener.ts';
-import { verdictText } from './verdict-text.ts';
+import { LOCAL_SOURCE_TEXT, verdictText } from './verdict-text.ts';
 
 /** Bytes of a datagram that are read: as many as the longest scrape has that is answered. What is longer is cut. */
 export const RECEIVE_BYTES = REQUEST_HEAD_BYTES + MAX_SCRAPE_HASHES * HASH_BYTES;
@@ -65,7 +66,7 @@ const BAD_ID_TEXT = 'connection id could not be verified';
 export interface UdpServices {
   readonly tracker: Tracker;
   readonly ids: ConnectionIds;
-  readonly bans: AddressBans;
+  readonly gate: Gate;
   /** The thread's row of counters. */
   readonly counters: Float64Array;
 }
@@ -73,7 +74,7 @@ export interface UdpServices {
 export class UdpService {
   readonly #tracker: Tracker;
   readonly #ids: ConnectionIds;
-  readonly #bans: AddressBans;
+  readonly #gate: Gate;
   readonly #counters: Float64Array;
   readonly #external: PeerAddress | null;
   readonly #request = new AnnounceRequest();
@@ -83,10 +84,10 @@ export class UdpService {
   /** Whether the id of the request at hand proves where it comes from. */
   #isProven = false;
 
-  constructor(setup: UdpListenerSetup, { tracker, ids, bans, counters }: UdpServices) {
+  constructor(setup: UdpListenerSetup, { tracker, ids, gate, counters }: UdpServices) {
     this.#tracker = tracker;
     this.#ids = ids;
-    this.#bans = bans;
+    this.#gate = gate;
     this.#counters = counters;
     this.#external = parseExternalAddress(setup.externalIp);
     this.#live = setup.live;
@@ -101,6 +102,7 @@ export class UdpService {
   readClock(): void {
     this.#tracker.readClock();
     this.#ids.readClock(this.#tracker.wallSeconds);
+    this.#gate.readClock(this.#tracker.wallSeconds);
   }
 
   /**
@@ -122,7 +124,7 @@ export class UdpService {
       this.#counters[Counter.udp_requests_discarded]++;
       return 0;
     }
-    if (this.#bans.isBanned(source, this.#tracker.policy.maxConnectionIdErrors)) {
+    if (this.#gate.ignores(source)) {
       this.#counters[Counter.udp_requests_banned]++;
       return 0;
     }
@@ -135,15 +137,7 @@ export class UdpService {
       case UdpAction.scrape:
         return this.#scrape(input, offset, length, source, output, outputOffset);
       default:
-        return this.#refuse(
-          input,
-          offset,
-          length,
-          source,
-          output,
-          outputOffset,
-          UDP_FAULT_TEXTS[UdpFault.badAction],
-        );
+        return this.#refuseFault(input, offset, length, source, output, outputOffset, UdpFault.badAction);
     }
   }
 
@@ -161,9 +155,9 @@ export class UdpService {
     outputOffset: number,
   ): number {
     if (!hasProtocolId(input, offset)) {
-      const text = UDP_FAULT_TEXTS[UdpFault.badProtocolId];
-      return this.#refuse(input, offset, length, source, output, outputOffset, text);
+      return this.#refuseFault(input, offset, length, source, output, outputOffset, UdpFault.badProtocolId);
     }
+    if (!this.#gate.admits(source, false)) return 0;
     this.#ids.issue(source);
     this.#count(source.family === 4 ? Counter.udp4_connections_handled : Counter.udp6_connections_handled);
     const transactionId = input.view.getInt32(offset + 12);
@@ -181,13 +175,18 @@ export class UdpService {
     const request = this.#request;
     const fault = decodeAnnounce(input, offset, length, request);
     if (fault !== UdpFault.none) {
-      return this.#refuse(input, offset, length, source, output, outputOffset, UDP_FAULT_TEXTS[fault]);
+      return this.#refuseFault(input, offset, length, source, output, outputOffset, fault);
     }
-    if (!this.#acceptsId(input, offset, source)) {
-      return this.#refuse(input, offset, length, source, output, outputOffset, BAD_ID_TEXT);
-    }
+    const accepted = this.#acceptsId(input, offset, source);
+    if (!this.#gate.admits(source, this.#isProven)) return 0;
+    if (!accepted) return this.#refuse(input, offset, length, source, output, outputOffset, BAD_ID_TEXT);
     const isIpv4 = source.family === 4;
-    request.setEndpoint(publicAddress(source, this.#external), readAnnouncePort(input, offset));
+    const address = publicAddress(source, this.#external);
+    if (!this.#gate.acceptsSource(address)) {
+      const limit = this.#isProven ? REPLY_BYTES : length;
+      return this.#refuse(input, offset, limit, source, output, outputOffset, LOCAL_SOURCE_TEXT);
+    }
+    request.setEndpoint(address, readAnnouncePort(input, offset));
     request.key = length > ANNOUNCE_REQUEST_BYTES ? keyOfUrl(readUrlData(input, offset, length)) : '';
     const most = isIpv4 ? MAX_IPV4_PEERS : MAX_IPV6_PEERS;
     // Always a number that fits: the policy may change between here and the store.
@@ -236,11 +235,11 @@ export class UdpService {
   ): number {
     const fault = checkScrape(length);
     if (fault !== UdpFault.none) {
-      return this.#refuse(input, offset, length, source, output, outputOffset, UDP_FAULT_TEXTS[fault]);
+      return this.#refuseFault(input, offset, length, source, output, outputOffset, fault);
     }
-    if (!this.#acceptsId(input, offset, source)) {
-      return this.#refuse(input, offset, length, source, output, outputOffset, BAD_ID_TEXT);
-    }
+    const accepted = this.#acceptsId(input, offset, source);
+    if (!this.#gate.admits(source, this.#isProven)) return 0;
+    if (!accepted) return this.#refuse(input, offset, length, source, output, outputOffset, BAD_ID_TEXT);
     // A scrape has no room for a key, so a private tracker tells it zeroes.
     const isTrue = this.#tracker.mayScrape('');
     const hashes = Math.min(MAX_SCRAPE_HASHES, (length - REQUEST_HEAD_BYTES) / HASH_BYTES);
@@ -268,7 +267,7 @@ export class UdpService {
     if (validation === ConnectionIdValidation.disabled) return true;
     const isLenient = validation === ConnectionIdValidation.lenient && state === IdState.expired;
     this.#isProven = isLenient && this.#ids.ageSeconds <= LENIENT_SECONDS;
-    if (!this.#isProven) this.#bans.countError(source, policy.maxConnectionIdErrors);
+    if (!this.#isProven) this.#gate.countWrongId(source);
     return this.#isProven;
   }
 
@@ -276,6 +275,20 @@ export class UdpService {
     if (state === IdState.expired) this.#count(Counter.connection_id_expired);
     else if (state === IdState.otherAddress) this.#count(Counter.connection_id_other_address);
     else this.#count(Counter.connection_id_forged);
+  }
+
+  /** Refuses what is malformed, within the limits of requests that prove nothing. */
+  #refuseFault(
+    input: PacketMemory,
+    offset: number,
+    length: number,
+    source: PeerAddress,
+    output: PacketMemory,
+    outputOffset: number,
+    fault: UdpFault,
+  ): number {
+    if (!this.#gate.admits(source, false)) return 0;
+    return this.#refuse(input, offset, length, source, output, outputOffset, UDP_FAULT_TEXTS[fault]);
   }
 
   #refuse(

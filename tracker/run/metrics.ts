@@ -103,7 +103,7 @@ function read(parts: MetricsParts): Omit<Readings, 'version'> {
       torrentsWaiting: completedSync?.torrentsWaiting ?? 0,
     },
     access: { whitelistedTorrents: access.whitelistSize, keys: access.keysSize },
-    bannedAddresses: bans.bannedAddresses,
+    bannedAddresses: bans.table.size,
     database: database && { isUp: database.state().kind === 'up', callsWaiting: database.callsWaiting() },
     config: reloads.readings,
     certificates: readCertificates(inputs),

@@ -10,8 +10,8 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { Worker } from 'node:worker_threads';
 import type { AccessMemory } from '../access.ts';
-import type { AddressBansMemory } from '../address-bans.ts';
 import type { SocketAddress } from '../config/address.ts';
+import type { GateMemory, GateSettings } from '../gate.ts';
 import { ListenError } from '../listen-error.ts';
 import type { ListenerSetup } from '../net/listener.ts';
 import type { StoreMemory } from '../swarm/store.ts';
@@ -23,11 +23,12 @@ export interface SharedMemories {
   readonly policy: SharedArrayBuffer;
   readonly counters: SharedArrayBuffer;
   readonly connectionKeys: SharedArrayBuffer;
-  readonly bans: AddressBansMemory;
+  readonly gate: GateMemory;
 }
 
 /** What a thread is started with. */
 export interface WorkerSetup extends SharedMemories {
+  readonly gateSettings: GateSettings;
   readonly index: number;
   readonly listeners: readonly ListenerSetup[];
   readonly sharesPorts: boolean;
@@ -44,7 +45,11 @@ export type FromWorker =
   | { readonly kind: 'failed'; readonly message: string; readonly code: string };
 
 export type ToWorker =
-  | { readonly kind: 'update'; readonly live: readonly ListenerSetup['live'][] }
+  | {
+      readonly kind: 'update';
+      readonly live: readonly ListenerSetup['live'][];
+      readonly gate: GateSettings;
+    }
   | { readonly kind: 'stop'; readonly graceMillis: number };
 
 /** Platforms whose kernels spread requests over the sockets that share a port. */
@@ -92,6 +97,7 @@ export class NetworkThreads {
     isNative: boolean,
     setups: readonly ListenerSetup[],
     shared: SharedMemories,
+    gateSettings: GateSettings,
     onDeath: (error: Error) => void,
   ): Promise<NetworkThreads> {
     const reserved: ListenerSetup[] = [];
@@ -101,6 +107,7 @@ export class NetworkThreads {
       Array.from({ length: count }, (_, index): NetworkThread => {
         const workerData: WorkerSetup = {
           ...shared,
+          gateSettings,
           index: groupIndex * count + index,
           listeners: group.places.map((place) => reserved[place]),
           sharesPorts: count > 1,
@@ -133,9 +140,9 @@ export class NetworkThreads {
   }
 
   /** Passes on changed settings, in the order of the setups. */
-  update(live: readonly ListenerSetup['live'][]): void {
+  update(live: readonly ListenerSetup['live'][], gate: GateSettings): void {
     for (const { worker, places } of this.#threads) {
-      this.#post(worker, { kind: 'update', live: places.map((place) => live[place]) });
+      this.#post(worker, { kind: 'update', live: places.map((place) => live[place]), gate });
     }
   }
 

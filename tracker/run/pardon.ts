@@ -16,7 +16,7 @@ export class Pardon {
 
   /** Takes over changed settings; with another limit, all that was counted is void. */
   update(intervalSeconds: number, maxErrors: number): void {
-    if (maxErrors !== this.#maxErrors) this.#bans.clear();
+    if (maxErrors !== this.#maxErrors) this.#bans.pardon();
     this.#maxErrors = maxErrors;
     if (intervalSeconds === this.#intervalSeconds) return;
     this.stop();
@@ -31,6 +31,11 @@ export class Pardon {
   #start(): NodeJS.Timeout {
     // A timer can wait for 24 days.
     const millis = Math.min(this.#intervalSeconds * 1000, 2 ** 31 - 1);
-    return setInterval(() => this.#bans.clear(), millis).unref();
+    const expectNext = () => this.#bans.expectPardon(Math.floor((Date.now() + millis) / 1000));
+    expectNext();
+    return setInterval(() => {
+      this.#bans.pardon();
+      expectNext();
+    }, millis).unref();
   }
 }

@@ -33,6 +33,18 @@ export const COUNTERS = [
   'connection_id_expired',
   'connection_id_other_address',
   'connection_id_forged',
+  'http_requests_banned',
+  'requests_beyond_ip_limit',
+  'requests_beyond_network_limit',
+  'requests_beyond_overall_limit',
+  'announces_from_cluster',
+  'announces_from_proxy',
+  'announces_from_loopback',
+  'announces_from_private',
+  'announces_from_shared',
+  'announces_from_link_local',
+  'announces_from_unique_local',
+  'announces_refused_for_source',
 ] as const;
 export type CounterName = (typeof COUNTERS)[number];
 

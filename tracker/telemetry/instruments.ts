@@ -11,6 +11,7 @@ import {
   type RecordedHistogram,
   single,
 } from './instrument.ts';
+import { GATE_INSTRUMENTS } from './gate-instruments.ts';
 
 const FAMILIES = ['ipv4', 'ipv6'];
 const NETWORK_THREADS = 'the network threads, each in a row of shared memory of its own';
@@ -102,11 +103,12 @@ export const READ_INSTRUMENTS: readonly ReadInstrument[] = [
         forged: counters.connection_id_forged,
       }),
   },
+  ...GATE_INSTRUMENTS,
   {
     name: 'torrust_tracker_banned_addresses',
     type: 'gauge',
     unit: 'addresses',
-    help: 'Addresses that are ignored at this moment for too many wrong connection ids',
+    help: 'Addresses and networks that are banned at this moment, by hand or for too many wrong connection ids',
     source: BAN_TABLE,
     read: ({ bannedAddresses }) => single(bannedAddresses),
   },

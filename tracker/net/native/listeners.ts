@@ -29,7 +29,7 @@ export function openNativeListeners(
   sharesPorts: boolean,
   services: UdpServices,
 ): NativeListeners {
-  const { tracker, counters } = services;
+  const { counters } = services;
   const libc = openLibc();
   if (typeof libc === 'string') throw new Error(libc);
   const loop = new EventLoop(libc);
@@ -42,7 +42,7 @@ export function openNativeListeners(
       return openNativeUdpSocket(libc, loop, setup, service, sharesPorts, noteDrops);
     }
     const reply = new HttpReplyMemory();
-    const service = new HttpService(setup, tracker, counters, reply.body);
+    const service = new HttpService(setup, services, reply.body);
     return openNativeHttpListener(libc, loop, setup, service, reply, sharesPorts);
   });
   return {

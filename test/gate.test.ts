@@ -1,0 +1,90 @@
+/** Who is never banned and never limited, whatever they send: those behind whom may be a whole cluster. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { TrackerConfigInput } from '../tracker/config/schema.ts';
+import { validateConfig } from '../tracker/config/validation.ts';
+import { Gate } from '../tracker/gate.ts';
+import { Policy } from '../tracker/policy.ts';
+import { gateSettings } from '../tracker/run/gate-settings.ts';
+import { CounterRows } from '../tracker/swarm/counters.ts';
+import { addressOf } from './support/addresses.ts';
+
+const RANGES = {
+  http_trackers: [{ network: { on_reverse_proxy: true, trusted_proxies: ['198.51.100.0/25'] } }],
+  source_guard: { cluster_ranges: ['2001:db8:c::/48'] },
+} satisfies Partial<TrackerConfigInput>;
+
+function gateOf(config: Partial<TrackerConfigInput>): Gate {
+  const valid = validateConfig(
+    {
+      metadata: { schema_version: '3.0.0' },
+      logging: { trace_filter: 'off' },
+      core: { listed: false, private: false },
+      udp_tracker_server: { max_connection_id_errors_per_ip: 10 },
+      ...config,
+    },
+    () => 'the test',
+  );
+  const counters = CounterRows.create(1).row(0);
+  const gate = new Gate(Gate.createMemory(), gateSettings(valid), Policy.create(valid), counters);
+  gate.readClock(1_700_000_000);
+  return gate;
+}
+
+const LOCAL = [
+  '10.1.2.3',
+  '127.0.0.1',
+  '100.64.0.1',
+  '169.254.1.1',
+  '172.31.0.1',
+  '192.168.1.1',
+  '::1',
+  'fe80::1',
+  'fd00::1',
+];
+const LISTED = ['198.51.100.1', '2001:db8:c:1::1'];
+const OTHERS = ['203.0.113.1', '198.51.100.128', '2001:db8::1'];
+
+describe('After a hundred wrong connection ids', () => {
+  const gate = gateOf(RANGES);
+  for (const [texts, isIgnored] of [
+    [[...LOCAL, ...LISTED], false],
+    [OTHERS, true],
+  ] as const) {
+    for (const text of texts) {
+      test(`${text} is ${isIgnored ? '' : 'not '}ignored`, () => {
+        const address = addressOf(text);
+        for (let i = 0; i < 100; i++) gate.countWrongId(address);
+        assert.equal(gate.ignores(address), isIgnored);
+        assert.equal(gate.isBannedByHand(address), false);
+      });
+    }
+  }
+});
+
+describe('Beyond a limit', () => {
+  const limits = { per_ip: { requests_per_second: 1, burst: 1 }, exempt: ['203.0.113.7/32'] };
+  const cases: readonly [string, TrackerConfigInput['limits'], readonly string[], boolean][] = [
+    ['an address of anyone', limits, OTHERS, false],
+    ['a local address', limits, LOCAL, true],
+    ['a local address that is not exempt', { ...limits, exempt_private: false }, LOCAL, false],
+    ['a listed address', { ...limits, exempt_private: false }, [...LISTED, '203.0.113.7'], true],
+    ['anyone, when it is tried out', { ...limits, dry_run: true }, OTHERS, true],
+  ];
+  for (const [who, table, texts, isAdmitted] of cases) {
+    test(`${who} is ${isAdmitted ? '' : 'not '}admitted`, () => {
+      const gate = gateOf({ ...RANGES, limits: table });
+      for (const text of texts) {
+        assert.equal(gate.admits(addressOf(text), true), true, text);
+        assert.equal(gate.admits(addressOf(text), true), isAdmitted, text);
+      }
+    });
+  }
+
+  test('a client is told to wait in whole minutes', () => {
+    const gate = gateOf({ limits: { per_ip: { requests_per_second: 1, burst: 1 } } });
+    gate.admits(addressOf('203.0.113.1'), true);
+    assert.equal(gate.admits(addressOf('203.0.113.1'), true), false);
+    assert.equal(gate.retryMinutes, 1);
+  });
+});

@@ -1,0 +1,153 @@
+/**
+ * The gate as clients meet it on the real sockets: who asks too much is met with silence over UDP, and told when to come
+ * again over HTTP; announces from addresses that nobody can reach are counted, and refused where that is wanted.
+ */
+import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { describe, test, type TestContext } from 'node:test';
+import type { SocketAddress } from '../../tracker/config/address.ts';
+import { encodeConnectRequest, encodeScrapeRequest } from '../../tracker/protocol/udp-client.ts';
+import { announce, announceTarget, failureOf, get, scrapeTarget } from './http-exchange.ts';
+import { forEachSocketPath, threadsOfSuite } from './tracker-threads.ts';
+import { announceBytes, newInfoHash, UdpClient } from './udp-exchange.ts';
+
+const UDP = [{}];
+
+/** Sends datagrams without waiting for anything. */
+async function send(context: TestContext, tracker: SocketAddress, from: string, datagrams: Uint8Array[]) {
+  const socket = createSocket('udp4');
+  context.after(() => socket.close());
+  socket.bind(0, from);
+  await once(socket, 'listening');
+  for (const datagram of datagrams) socket.send(datagram, tracker.port, '127.0.0.1');
+}
+
+const connects = (count: number) => Array.from({ length: count }, (_, i) => encodeConnectRequest(i));
+
+forEachSocketPath((sockets) => {
+  describe(`A limit for each address, with ${sockets} sockets`, () => {
+    const suite = threadsOfSuite(sockets, {
+      udp: UDP,
+      http: [{}],
+      limits: {
+        exempt_private: false,
+        exempt: ['127.0.0.9/32'],
+        per_ip: { requests_per_second: 1, burst: 5 },
+      },
+    });
+
+    test('meets what is beyond it with silence over UDP', async (context) => {
+      const { udp, expectCounts } = suite.threads;
+      await expectCounts(
+        {
+          udp4_requests: 30,
+          udp4_connections_handled: 15,
+          udp4_responses: 15,
+          requests_beyond_ip_limit: 15,
+        },
+        async () => {
+          await send(context, udp[0], '127.0.0.2', connects(20));
+          await send(context, udp[0], '127.0.0.9', connects(10));
+        },
+      );
+    });
+
+    test('has a client that proves its address served while somebody forges it', async (context) => {
+      const { udp } = suite.threads;
+      const client = await UdpClient.open(context, udp[0], '127.0.0.3');
+      const connectionId = await client.connect();
+      await send(context, udp[0], '127.0.0.3', connects(100));
+      await client.announce(newInfoHash(), { connectionId });
+    });
+
+    test('covers what is malformed and what has a wrong id', async (context) => {
+      const { udp } = suite.threads;
+      const before = suite.threads.counts();
+      const wrongIds = Array.from({ length: 5 }, () => announceBytes({ connectionId: 1n }));
+      const scrapes = Array.from({ length: 5 }, () => encodeScrapeRequest(1n, 1, [newInfoHash()]));
+      const broken = Array.from({ length: 5 }, () => announceBytes({}).subarray(0, 97));
+      await send(context, udp[0], '127.0.0.4', [...wrongIds, ...scrapes, ...broken]);
+      await suite.threads.awaitCounts(
+        'ten are beyond the limit',
+        (counts) => counts.requests_beyond_ip_limit - before.requests_beyond_ip_limit === 10,
+      );
+      assert.equal(suite.threads.counts().udp4_errors_handled - before.udp4_errors_handled, 5);
+    });
+
+    test('tells an HTTP client when to come again', async () => {
+      const { http } = suite.threads;
+      const asking = { from: '127.0.0.5' };
+      for (let i = 0; i < 3; i++) await announce(http[0], newInfoHash(), {}, asking);
+      for (let i = 0; i < 2; i++) await get(http[0], scrapeTarget([newInfoHash()]), asking);
+      for (const target of [announceTarget(newInfoHash()), scrapeTarget([newInfoHash()]), '/announce']) {
+        const failure = await failureOf(http[0], target, asking);
+        assert.deepEqual(failure, { reason: 'Too many requests', retryIn: 1 });
+      }
+      assert.equal((await get(http[0], '/health_check', asking)).status, 200);
+      await announce(http[0], newInfoHash(), {}, { from: '127.0.0.6' });
+    });
+  });
+
+  describe(`Limits that are tried out, with ${sockets} sockets`, () => {
+    const suite = threadsOfSuite(sockets, {
+      udp: UDP,
+      limits: { dry_run: true, exempt_private: false, per_network: { requests_per_second: 1, burst: 5 } },
+    });
+
+    test('refuse nothing and count what they would refuse', async (context) => {
+      const { udp, expectCounts } = suite.threads;
+      await expectCounts(
+        {
+          udp4_requests: 20,
+          udp4_connections_handled: 20,
+          udp4_responses: 20,
+          requests_beyond_network_limit: 15,
+        },
+        () => send(context, udp[0], '127.0.0.2', connects(20)),
+      );
+    });
+  });
+
+  describe(`Announces from local addresses, with ${sockets} sockets`, () => {
+    const flagging = threadsOfSuite(sockets, {
+      udp: UDP,
+      http: [{}],
+      source_guard: { cluster_ranges: ['127.1.0.0/16'], exempt: ['127.0.0.9/32'] },
+    });
+    const refusing = threadsOfSuite(sockets, {
+      udp: UDP,
+      http: [{}],
+      source_guard: { policy: 'refuse', exempt: ['127.0.0.9/32'] },
+    });
+
+    test('are counted by the kind of address, and stored', async (context) => {
+      const { udp, http } = flagging.threads;
+      const before = flagging.threads.counts();
+      const infoHash = newInfoHash();
+      for (const from of ['127.0.0.1', '127.1.2.3', '127.0.0.9']) {
+        await (await UdpClient.open(context, udp[0], from)).announce(infoHash);
+      }
+      const { peers } = await announce(http[0], infoHash, {}, { from: '127.1.0.1' });
+      assert.deepEqual(peers.toSorted(), ['127.0.0.1:6881', '127.0.0.9:6881', '127.1.2.3:6881']);
+      const counts = flagging.threads.counts();
+      assert.equal(counts.announces_from_loopback - before.announces_from_loopback, 1);
+      assert.equal(counts.announces_from_cluster - before.announces_from_cluster, 2);
+      assert.equal(counts.announces_refused_for_source, 0);
+    });
+
+    test('are refused where that is wanted, and nothing is stored', async (context) => {
+      const { udp, http, swarms } = refusing.threads;
+      const before = swarms();
+      const client = await UdpClient.open(context, udp[0]);
+      const reason = 'The address of this announce is one that other clients cannot reach';
+      const reply = await client.tryAnnounce(newInfoHash());
+      assert.deepEqual([reply.kind, reply.kind === 'error' && reply.message], ['error', reason]);
+      assert.deepEqual(await failureOf(http[0], announceTarget(newInfoHash())), { reason, retryIn: 'never' });
+      assert.deepEqual(swarms(), before);
+      assert.equal(refusing.threads.counts().announces_refused_for_source, 2);
+      await (await UdpClient.open(context, udp[0], '127.0.0.9')).announce(newInfoHash());
+      await client.scrape([newInfoHash()]);
+    });
+  });
+});

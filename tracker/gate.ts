@@ -1,0 +1,159 @@
+/**
+ * Who may come in: every network thread asks here for each request whether its address is banned or asks too much, and
+ * for each announce whether its address can be that of a client at all. One object per network thread; with everything
+ * off, a question costs a branch, and nothing here allocates.
+ *
+ * Bans and buckets are in shared memory. Settings are plain values, which the main thread sends to each thread anew when
+ * they change.
+ */
+import { AddressClass, AddressRanges, type ClassedRange, LOCAL_CLASSES } from './address-ranges.ts';
+import { AddressBans, type AddressBansMemory } from './address-bans.ts';
+import { BanReason } from './ban-table.ts';
+import type { Policy } from './policy.ts';
+import type { PeerAddress } from './protocol/model.ts';
+import { RateLimit, RateLimits, type RateLimitsMemory, type RateSettings } from './rate-limits.ts';
+import { Counter } from './swarm/counters.ts';
+
+/** What is done with announces from addresses that others can hardly reach. */
+export type SourcePolicy = 'accept' | 'flag' | 'refuse';
+
+/** What the configuration says; can be posted to a worker. */
+export interface GateSettings {
+  /** The ranges that the configuration lists, by what they are listed for. */
+  readonly ranges: readonly ClassedRange[];
+  readonly rates: RateSettings;
+  /** Requests beyond a rate are counted and served. */
+  readonly isDryRun: boolean;
+  readonly exemptsPrivate: boolean;
+  readonly sourcePolicy: SourcePolicy;
+}
+
+/** What another thread needs: can be posted to a worker. */
+export interface GateMemory {
+  readonly bans: AddressBansMemory;
+  readonly limits: RateLimitsMemory;
+}
+
+/** Behind these may be a proxy, or a whole cluster. */
+const NEVER_BANNED =
+  LOCAL_CLASSES |
+  AddressClass.cluster |
+  AddressClass.proxy |
+  AddressClass.proxyProtocol |
+  AddressClass.exemptFromBans;
+const NEVER_LIMITED =
+  AddressClass.cluster | AddressClass.proxy | AddressClass.proxyProtocol | AddressClass.exemptFromLimits;
+
+/** The counter of each class of addresses that an announce should not come from; the first that fits counts. */
+const SOURCE_COUNTERS: readonly (readonly [number, number])[] = [
+  [AddressClass.cluster, Counter.announces_from_cluster],
+  [AddressClass.proxy | AddressClass.proxyProtocol, Counter.announces_from_proxy],
+  [AddressClass.loopback, Counter.announces_from_loopback],
+  [AddressClass.private, Counter.announces_from_private],
+  [AddressClass.shared, Counter.announces_from_shared],
+  [AddressClass.linkLocal, Counter.announces_from_link_local],
+  [AddressClass.uniqueLocal, Counter.announces_from_unique_local],
+];
+const LIMIT_COUNTERS: Readonly<Record<RateLimit, number>> = {
+  [RateLimit.none]: -1,
+  [RateLimit.address]: Counter.requests_beyond_ip_limit,
+  [RateLimit.network]: Counter.requests_beyond_network_limit,
+  [RateLimit.overall]: Counter.requests_beyond_overall_limit,
+};
+
+/** Whether an address may be banned at all. */
+export function isBannable(ranges: AddressRanges, address: PeerAddress): boolean {
+  return (ranges.classesOf(address) & NEVER_BANNED) === 0;
+}
+
+export class Gate {
+  readonly #bans: AddressBans;
+  readonly #limits: RateLimits;
+  readonly #policy: Policy;
+  readonly #counters: Float64Array;
+  #ranges = new AddressRanges([]);
+  #isLimiting = false;
+  #isDryRun = false;
+  #neverLimited: number = NEVER_LIMITED;
+  #refusesSources = false;
+  #wallSeconds = 0;
+
+  /** `counters`: the thread's row. */
+  constructor(memory: GateMemory, settings: GateSettings, policy: Policy, counters: Float64Array) {
+    this.#bans = AddressBans.attach(memory.bans);
+    this.#limits = RateLimits.attach(memory.limits);
+    this.#policy = policy;
+    this.#counters = counters;
+    this.update(settings);
+  }
+
+  /** Makes the memory that the gates of all threads share. */
+  static createMemory(): GateMemory {
+    return { bans: AddressBans.create().memory, limits: RateLimits.create().memory };
+  }
+
+  /** Takes over changed settings. */
+  update(settings: GateSettings): void {
+    this.#ranges = new AddressRanges(settings.ranges);
+    this.#limits.configure(settings.rates);
+    this.#isLimiting = this.#limits.isOn;
+    this.#isDryRun = settings.isDryRun;
+    this.#neverLimited = NEVER_LIMITED | (settings.exemptsPrivate ? LOCAL_CLASSES : 0);
+    this.#refusesSources = settings.sourcePolicy === 'refuse';
+  }
+
+  /** Sets the time, in seconds since 1970. The owner calls it once for each batch of requests. */
+  readClock(wallSeconds: number): void {
+    this.#wallSeconds = wallSeconds;
+    if (this.#isLimiting) this.#limits.readClock(wallSeconds);
+  }
+
+  /** Whether a datagram from an address is ignored. */
+  ignores(source: PeerAddress): boolean {
+    return this.#bans.table.reasonOf(source, this.#wallSeconds) !== BanReason.none;
+  }
+
+  /** Whether an address was banned by hand: wrong connection ids, which anyone can send for anyone, count for UDP only. */
+  isBannedByHand(source: PeerAddress): boolean {
+    return this.#bans.table.reasonOf(source, this.#wallSeconds) === BanReason.byHand;
+  }
+
+  /** Counts a wrong connection id, which may lead to a ban. */
+  countWrongId(source: PeerAddress): void {
+    if (!isBannable(this.#ranges, source)) return;
+    this.#bans.countError(source, this.#policy.maxConnectionIdErrors, Math.floor(this.#wallSeconds));
+  }
+
+  /** Counts a request, and says whether it is within the limits. `isProven`: it shows that it comes from `source`. */
+  admits(source: PeerAddress, isProven: boolean): boolean {
+    if (!this.#isLimiting) return true;
+    if ((this.#ranges.classesOf(source) & this.#neverLimited) !== 0) return true;
+    const limit = this.#limits.take(source, isProven);
+    if (limit === RateLimit.none) return true;
+    this.#counters[LIMIT_COUNTERS[limit]]++;
+    return this.#isDryRun;
+  }
+
+  /** How long the client that was not admitted last has to wait, in whole minutes (BEP 31). */
+  get retryMinutes(): number {
+    return Math.max(1, Math.ceil(this.#limits.waitSeconds / 60));
+  }
+
+  /** Counts an announce that would store `address`, where others can hardly reach it; says whether it may be stored. */
+  acceptsSource(address: PeerAddress): boolean {
+    const classes = this.#ranges.classesOf(address);
+    return classes === 0 || this.#judgeSource(classes);
+  }
+
+  #judgeSource(classes: number): boolean {
+    if ((classes & AddressClass.exemptFromSourceGuard) !== 0) return true;
+    for (const [bits, counter] of SOURCE_COUNTERS) {
+      if ((classes & bits) === 0) continue;
+      this.#counters[counter]++;
+      if (!this.#refusesSources) return true;
+      this.#counters[Counter.announces_refused_for_source]++;
+      return false;
+    }
+    return true;
+  }
+}

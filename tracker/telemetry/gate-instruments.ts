@@ -1,0 +1,57 @@
+/** The instruments of abuse control: requests beyond limits, bans, and addresses that are not those of clients. */
+import { byLabel, type ReadInstrument, single } from './instrument.ts';
+
+const NETWORK_THREADS = 'the network threads, each in a row of shared memory of its own';
+
+export const GATE_INSTRUMENTS: readonly ReadInstrument[] = [
+  {
+    name: 'torrust_tracker_requests_beyond_limits_total',
+    type: 'counter',
+    unit: 'requests',
+    help: 'Requests beyond a limit of the table limits, by the limit: one address, its network, all clients; refused, or only counted with dry_run',
+    labels: { limit: ['per_ip', 'per_network', 'overall'] },
+    source: NETWORK_THREADS,
+    read: ({ counters }) =>
+      byLabel('limit', {
+        per_ip: counters.requests_beyond_ip_limit,
+        per_network: counters.requests_beyond_network_limit,
+        overall: counters.requests_beyond_overall_limit,
+      }),
+  },
+  {
+    name: 'torrust_tracker_http_requests_banned_total',
+    type: 'counter',
+    unit: 'requests',
+    help: 'HTTP announces and scrapes that failed because their address was banned by hand',
+    source: NETWORK_THREADS,
+    read: ({ counters }) => single(counters.http_requests_banned),
+  },
+  {
+    name: 'torrust_tracker_local_source_announces_total',
+    type: 'counter',
+    unit: 'announces',
+    help: 'Announces for addresses that other clients can hardly reach, by the kind of address (table source_guard): many of them show that something hides the addresses of clients',
+    labels: {
+      source: ['cluster', 'proxy', 'loopback', 'private', 'shared', 'link_local', 'unique_local'],
+    },
+    source: NETWORK_THREADS,
+    read: ({ counters }) =>
+      byLabel('source', {
+        cluster: counters.announces_from_cluster,
+        proxy: counters.announces_from_proxy,
+        loopback: counters.announces_from_loopback,
+        private: counters.announces_from_private,
+        shared: counters.announces_from_shared,
+        link_local: counters.announces_from_link_local,
+        unique_local: counters.announces_from_unique_local,
+      }),
+  },
+  {
+    name: 'torrust_tracker_local_source_announces_refused_total',
+    type: 'counter',
+    unit: 'announces',
+    help: 'Those of them that were refused, with source_guard.policy = "refuse"',
+    source: NETWORK_THREADS,
+    read: ({ counters }) => single(counters.announces_refused_for_source),
+  },
+];
