@@ -1,30 +1,34 @@
 /**
  * A page of peers: memory in a segment for some peers of one swarm and one address family. The caller holds the segment's
- * lock. What is read of many peers at a time stands together: the compact endpoints (BEP 23, BEP 7) as an announce reply
- * wants them, then the stamps, then the last word of each peer id, which tells most peers apart. The rest follows.
+ * lock. What is read of many peers at a time stands together: tags, a byte for each peer's endpoint and one for its id,
+ * four of which are compared at a time and which tell most peers apart; the compact endpoints (BEP 23, BEP 7) as an
+ * announce reply wants them; the stamps. What is written once for each announce follows.
  *
- *   page   0 count | capacity << 16   1.. endpoints (6 or 18 bytes each)   stamps (4 bytes each)   id tails (4 bytes each)
- *          then per peer 10 words:  0 peer id without its tail (4)   4 uploaded (2)   6 downloaded (2)   8 left (2)
+ *   page   0 count | capacity << 16   1.. endpoint tags (1 byte each)   id tags (1 byte each)
+ *          then endpoints (6 or 18 bytes each)   stamps (4 bytes each)
+ *          then per peer 11 words:  0 peer id (5)   5 uploaded (2)   7 downloaded (2)   9 left (2)
  *   stamp  seconds << 2 | event
  */
 import { type AddressFamily, AnnounceRequest, HASH_WORDS } from '../protocol/model.ts';
 import { halfSipHash } from './half-sip-hash.ts';
 import type { Segment } from './segment.ts';
 
-/** Words of a peer's details, and what they are. */
-const DETAIL_WORDS = 10;
-export const DETAIL_UPLOADED = 4;
-export const DETAIL_DOWNLOADED = 6;
-export const DETAIL_LEFT = 8;
-/** Words of a peer id that stand in the details; the last one stands apart. */
-const ID_WORDS = HASH_WORDS - 1;
+/** Words of a peer's details, and what they are; in an announce request they follow each other in the same order. */
+const DETAIL_WORDS = 11;
+export const DETAIL_UPLOADED = 5;
+export const DETAIL_DOWNLOADED = 7;
+export const DETAIL_LEFT = 9;
 const REQUEST_ID = AnnounceRequest.PEER_ID_WORD;
-const REQUEST_TAIL = REQUEST_ID + ID_WORDS;
+const REQUEST_ADDRESS = AnnounceRequest.ENDPOINT_WORD;
 const REQUEST_ENDPOINT = AnnounceRequest.ENDPOINT_HALF;
 
 /** The count and the capacity of a page share a word. */
 const COUNT_MASK = 0xffff;
 const CAPACITY_SHIFT = 16;
+
+/** One in each byte of a word, and the highest bit of each. */
+const EACH_BYTE = 0x01010101;
+const HIGH_BITS = 0x80808080;
 
 /** Works on pages of one segment and one family. Holds no state of its own. */
 export class PeerPages {
@@ -33,6 +37,7 @@ export class PeerPages {
   readonly #segment: Segment;
   readonly #words: Int32Array;
   readonly #halves: Uint16Array;
+  readonly #bytes: Uint8Array;
   readonly #addressWords: number;
   readonly #keyLow: number;
   readonly #keyHigh: number;
@@ -41,6 +46,7 @@ export class PeerPages {
     this.#segment = segment;
     this.#words = segment.words;
     this.#halves = segment.halves;
+    this.#bytes = segment.bytes;
     this.endpointHalves = family === 4 ? 3 : 9;
     this.#addressWords = family === 4 ? 1 : 4;
     this.#keyLow = keyLow;
@@ -50,7 +56,9 @@ export class PeerPages {
   /** Makes an empty page; 0 when memory is full. */
   create(capacity: number): number {
     const endpoints = (capacity * this.endpointHalves + 1) >> 1;
-    const page = this.#segment.heap.allocate(1 + endpoints + capacity * (2 + DETAIL_WORDS));
+    const page = this.#segment.heap.allocate(
+      1 + 2 * tagWords(capacity) + endpoints + capacity * (1 + DETAIL_WORDS),
+    );
     if (page !== 0) this.#words[page] = capacity << CAPACITY_SHIFT;
     return page;
   }
@@ -63,16 +71,14 @@ export class PeerPages {
   resize(page: number, capacity: number): number {
     const target = this.create(capacity);
     if (target === 0) return 0;
-    const count = this.count(page);
-    const endpoints = this.endpointAt(page, 0);
-    this.#halves.copyWithin(this.endpointAt(target, 0), endpoints, endpoints + count * this.endpointHalves);
     const words = this.#words;
-    const stamps = this.stampAt(page, 0);
-    words.copyWithin(this.stampAt(target, 0), stamps, stamps + count);
-    const tails = this.#tailAt(page, 0);
-    words.copyWithin(this.#tailAt(target, 0), tails, tails + count);
-    const details = this.detailAt(page, 0);
-    words.copyWithin(this.detailAt(target, 0), details, details + count * DETAIL_WORDS);
+    const count = this.count(page);
+    const tags = tagWords(count);
+    copyWords(words, page + 1, target + 1, tags);
+    copyWords(words, this.#idTagsAt(page), this.#idTagsAt(target), tags);
+    this.copyEndpoints(page, 0, count, this.#halves, this.endpointAt(target, 0));
+    copyWords(words, this.stampAt(page, 0), this.stampAt(target, 0), count);
+    copyWords(words, this.detailAt(page, 0), this.detailAt(target, 0), count * DETAIL_WORDS);
     this.setCount(target, count);
     this.free(page);
     return target;
@@ -92,17 +98,18 @@ export class PeerPages {
 
   /** Index in halves of the endpoint in a slot. */
   endpointAt(page: number, slot: number): number {
-    return (page + 1) * 2 + slot * this.endpointHalves;
+    return (page + 1 + 2 * tagWords(this.capacity(page))) * 2 + slot * this.endpointHalves;
   }
 
   /** Index in words of the stamp in a slot. */
   stampAt(page: number, slot: number): number {
-    return page + 1 + ((this.capacity(page) * this.endpointHalves + 1) >> 1) + slot;
+    const capacity = this.capacity(page);
+    return page + 1 + 2 * tagWords(capacity) + ((capacity * this.endpointHalves + 1) >> 1) + slot;
   }
 
   /** Index in words of the details in a slot. */
   detailAt(page: number, slot: number): number {
-    return this.stampAt(page, 0) + 2 * this.capacity(page) + slot * DETAIL_WORDS;
+    return this.stampAt(page, 0) + this.capacity(page) + slot * DETAIL_WORDS;
   }
 
   /** Seconds at which the peer in a slot was last heard. */
@@ -112,16 +119,15 @@ export class PeerPages {
 
   /** Writes the announcer into a slot. */
   write(page: number, slot: number, request: AnnounceRequest, stamp: number): void {
-    const at = this.endpointAt(page, slot);
-    for (let i = 0; i < this.endpointHalves; i++) {
-      this.#halves[at + i] = request.halves[REQUEST_ENDPOINT + i];
-    }
+    const halves = this.#halves;
     const words = this.#words;
+    const at = this.endpointAt(page, slot);
+    for (let i = 0; i < this.endpointHalves; i++) halves[at + i] = request.halves[REQUEST_ENDPOINT + i];
+    this.#bytes[(page + 1) * 4 + slot] = this.#endpointTag(request);
+    this.#bytes[this.#idTagsAt(page) * 4 + slot] = idTag(request);
     words[this.stampAt(page, slot)] = stamp;
-    words[this.#tailAt(page, slot)] = request.words[REQUEST_TAIL];
     const detail = this.detailAt(page, slot);
-    for (let i = 0; i < ID_WORDS; i++) words[detail + i] = request.words[REQUEST_ID + i];
-    for (let i = ID_WORDS; i < DETAIL_WORDS; i++) words[detail + i] = request.words[REQUEST_ID + 1 + i];
+    for (let i = 0; i < DETAIL_WORDS; i++) words[detail + i] = request.words[REQUEST_ID + i];
   }
 
   /** Reads what the peer in a slot announced, except the info hash: the inverse of `write`. Returns its stamp. */
@@ -131,21 +137,19 @@ export class PeerPages {
       request.halves[REQUEST_ENDPOINT + i] = this.#halves[at + i];
     }
     const words = this.#words;
-    request.words[REQUEST_TAIL] = words[this.#tailAt(page, slot)];
     const detail = this.detailAt(page, slot);
-    for (let i = 0; i < ID_WORDS; i++) request.words[REQUEST_ID + i] = words[detail + i];
-    for (let i = ID_WORDS; i < DETAIL_WORDS; i++) request.words[REQUEST_ID + 1 + i] = words[detail + i];
+    for (let i = 0; i < DETAIL_WORDS; i++) request.words[REQUEST_ID + i] = words[detail + i];
     return words[this.stampAt(page, slot)];
   }
 
   copyPeer(page: number, slot: number, targetPage: number, targetSlot: number): void {
-    this.copyEndpoints(page, slot, 1, this.#halves, this.endpointAt(targetPage, targetSlot));
     const words = this.#words;
+    const bytes = this.#bytes;
+    bytes[(targetPage + 1) * 4 + targetSlot] = bytes[(page + 1) * 4 + slot];
+    bytes[this.#idTagsAt(targetPage) * 4 + targetSlot] = bytes[this.#idTagsAt(page) * 4 + slot];
+    this.copyEndpoints(page, slot, 1, this.#halves, this.endpointAt(targetPage, targetSlot));
     words[this.stampAt(targetPage, targetSlot)] = words[this.stampAt(page, slot)];
-    words[this.#tailAt(targetPage, targetSlot)] = words[this.#tailAt(page, slot)];
-    const from = this.detailAt(page, slot);
-    const to = this.detailAt(targetPage, targetSlot);
-    for (let i = 0; i < DETAIL_WORDS; i++) words[to + i] = words[from + i];
+    copyWords(words, this.detailAt(page, slot), this.detailAt(targetPage, targetSlot), DETAIL_WORDS);
   }
 
   /** Copies the endpoints of `count` slots from `slot` on. */
@@ -162,20 +166,23 @@ export class PeerPages {
     let to = targetWord;
     for (let i = 0; i < count; i++) {
       const id = this.detailAt(page, slot + i);
-      for (let word = 0; word < ID_WORDS; word++) target[to++] = words[id + word];
-      target[to++] = words[this.#tailAt(page, slot + i)];
+      for (let word = 0; word < HASH_WORDS; word++) target[to++] = words[id + word];
     }
   }
 
   /** The slot of the peer with the announcer's address and port, or -1. */
   findEndpoint(page: number, request: AnnounceRequest): number {
-    const halves = this.#halves;
-    const step = this.endpointHalves;
+    const words = this.#words;
     const count = this.count(page);
-    const port = request.halves[REQUEST_ENDPOINT + step - 1];
-    // Ports differ where addresses are the same, as behind one NAT, and nearly always where they are not.
-    for (let slot = 0, at = this.endpointAt(page, 0); slot < count; slot++, at += step) {
-      if (halves[at + step - 1] === port && this.#hasAddress(at, request)) return slot;
+    const wanted = Math.imul(this.#endpointTag(request), EACH_BYTE);
+    const tags = page + 1;
+    for (let slot = 0; slot < count; slot += 4) {
+      let hits = equalBytes(words[tags + (slot >> 2)] ^ wanted);
+      while (hits !== 0) {
+        const hit = slot + lowestByte(hits);
+        if (hit < count && this.#hasEndpoint(page, hit, request)) return hit;
+        hits &= hits - 1;
+      }
     }
     return -1;
   }
@@ -184,31 +191,46 @@ export class PeerPages {
   findPeerId(page: number, request: AnnounceRequest): number {
     const words = this.#words;
     const count = this.count(page);
-    const wanted = request.words[REQUEST_TAIL];
-    const tails = this.#tailAt(page, 0);
-    for (let slot = 0; slot < count; slot++) {
-      if (words[tails + slot] === wanted && this.#isAnnouncer(page, slot, request)) return slot;
+    const wanted = Math.imul(idTag(request), EACH_BYTE);
+    const tags = this.#idTagsAt(page);
+    for (let slot = 0; slot < count; slot += 4) {
+      let hits = equalBytes(words[tags + (slot >> 2)] ^ wanted);
+      while (hits !== 0) {
+        const hit = slot + lowestByte(hits);
+        if (hit < count && this.#isAnnouncer(page, hit, request)) return hit;
+        hits &= hits - 1;
+      }
     }
     return -1;
   }
 
   /** Of the peers with the announcer's address, if they are `limit` or more, the one that was silent longest; else -1. */
   findStalestOfAddress(page: number, request: AnnounceRequest, limit: number): number {
+    const words = this.#words;
+    const halves = this.#halves;
     const step = this.endpointHalves;
     const count = this.count(page);
+    const stamps = this.stampAt(page, 0);
+    const first = request.halves[REQUEST_ENDPOINT];
+    const second = request.halves[REQUEST_ENDPOINT + 1];
     let peers = 0;
     let stalest = -1;
+    let oldest = Infinity;
     for (let slot = 0, at = this.endpointAt(page, 0); slot < count; slot++, at += step) {
-      if (!this.#hasAddress(at, request)) continue;
+      if (halves[at] !== first || halves[at + 1] !== second) continue;
+      if (step > 3 && !this.#hasAddress(at, request)) continue;
       peers++;
-      if (stalest < 0 || this.secondsAt(page, slot) < this.secondsAt(page, stalest)) stalest = slot;
+      const seconds = words[stamps + slot] >>> 2;
+      if (seconds >= oldest) continue;
+      oldest = seconds;
+      stalest = slot;
     }
     return peers < limit ? -1 : stalest;
   }
 
   /** The keyed hash of the announcer's address. */
   hashRequest(request: AnnounceRequest): number {
-    return this.#hash(request.words, AnnounceRequest.ENDPOINT_WORD);
+    return this.#hash(request.words, REQUEST_ADDRESS);
   }
 
   /** The keyed hash of a stored peer's address. Endpoints are aligned to halves only, so the address is copied first. */
@@ -229,18 +251,35 @@ export class PeerPages {
     return true;
   }
 
-  /** Whether the peer in a slot, the tail of whose id is known to fit, has the announcer's address and peer id. */
+  /** Whether the peer in a slot has the announcer's address and port. */
+  #hasEndpoint(page: number, slot: number, request: AnnounceRequest): boolean {
+    const at = this.endpointAt(page, slot);
+    const port = this.endpointHalves - 1;
+    return (
+      this.#halves[at + port] === request.halves[REQUEST_ENDPOINT + port] && this.#hasAddress(at, request)
+    );
+  }
+
+  /** Whether the peer in a slot has the announcer's address and peer id. */
   #isAnnouncer(page: number, slot: number, request: AnnounceRequest): boolean {
     const detail = this.detailAt(page, slot);
-    for (let i = 0; i < ID_WORDS; i++) {
+    for (let i = 0; i < HASH_WORDS; i++) {
       if (this.#words[detail + i] !== request.words[REQUEST_ID + i]) return false;
     }
     return this.#hasAddress(this.endpointAt(page, slot), request);
   }
 
-  /** Index in words of the last word of the peer id in a slot. */
-  #tailAt(page: number, slot: number): number {
-    return this.stampAt(page, slot) + this.capacity(page);
+  /** Index in words of the tags of the peer ids. */
+  #idTagsAt(page: number): number {
+    return page + 1 + tagWords(this.capacity(page));
+  }
+
+  /** The tag of the announcer's endpoint, eight bits. Who makes them collide has one address, and slows down its own. */
+  #endpointTag(request: AnnounceRequest): number {
+    const { words } = request;
+    let mixed = request.halves[REQUEST_ENDPOINT + this.endpointHalves - 1];
+    for (let i = 0; i < this.#addressWords; i++) mixed = Math.imul(mixed ^ words[REQUEST_ADDRESS + i], MIXER);
+    return mixed >>> 24;
   }
 
   #hash(words: Int32Array, first: number): number {
@@ -250,6 +289,37 @@ export class PeerPages {
 
 /** One address, to be hashed; a thread never hashes two at a time. */
 const addressScratch = new Int32Array(4);
+
+/** An odd number (the golden ratio of 2^32): multiplied by it, the upper bits depend on all the lower ones. */
+const MIXER = 0x9e3779b1 | 0;
+
+/** The tag of the announcer's peer id, eight bits of its end, where clients put what is random. */
+function idTag(request: AnnounceRequest): number {
+  const { words } = request;
+  return (
+    Math.imul(words[REQUEST_ID + 4] ^ (words[REQUEST_ID + 3] >>> 9) ^ words[REQUEST_ID + 2], MIXER) >>> 24
+  );
+}
+
+/** The words that a byte for each of `peers` takes. */
+function tagWords(peers: number): number {
+  return (peers + 3) >> 2;
+}
+
+/** The highest bit of each byte that is zero. The bit of a byte above such a one may be set too (Mycroft, 1987). */
+function equalBytes(difference: number): number {
+  return (difference - EACH_BYTE) & ~difference & HIGH_BITS;
+}
+
+/** The number of the lowest byte that has a bit set. */
+function lowestByte(bits: number): number {
+  return (31 - Math.clz32(bits & -bits)) >> 3;
+}
+
+/** For a few words a loop is faster than `copyWithin`. */
+function copyWords(words: Int32Array, from: number, to: number, count: number): void {
+  for (let i = 0; i < count; i++) words[to + i] = words[from + i];
+}
 
 /** A peer is a seeder when nothing is left; a negative number, which BEP 15 allows, counts as nothing. */
 export function leftIsNone(words: Int32Array, left: number): boolean {

@@ -38,6 +38,7 @@ export class Segment {
   readonly buffer: SharedArrayBuffer;
   readonly words: Int32Array;
   readonly halves: Uint16Array;
+  readonly bytes: Uint8Array;
   readonly floats: Float64Array;
   readonly heap: Heap;
   /** Index of the first bucket, and how many there can be. */
@@ -48,6 +49,7 @@ export class Segment {
     this.buffer = buffer;
     this.words = new Int32Array(buffer);
     this.halves = new Uint16Array(buffer);
+    this.bytes = new Uint8Array(buffer);
     this.floats = new Float64Array(buffer, 0, HEAD_WORDS / 2);
     this.maxBuckets = Math.max(FIRST_BUCKETS, Math.floor(this.words.length / WORDS_PER_BUCKET));
     const heapWord = this.bucketsWord + this.maxBuckets;
