@@ -13,7 +13,7 @@ import type { Store } from '../swarm/store.ts';
 const INTERVAL_MILLIS = 1_000;
 /** How long the end of the tracker waits for a database that is away, when something is left to write. */
 const LAST_TRY_MILLIS = 5_000;
-const LAST_TRY_INTERVAL_MILLIS = 100;
+const LAST_TRY_INTERVAL_MILLIS = 1_000;
 const MAX_TORRENTS_PER_SHARD = 1_000;
 /** Torrents that are asked for in one query. While so many wait, the rest stays in the store, which is bounded. */
 const BASES_PER_QUERY = 10_000;
