@@ -215,6 +215,29 @@ describe('"probe', { concurrency: 2 }, () => {
     assert.equal(scraped.stdout, `{"${HASH}":{"complete":0,"downloaded":0,"incomplete":0}}\n`);
   });
 
+  test('" prints what Torrust\'s checker prints with --json=torrust-checker, also of a tracker that is away', async (context) => {
+    const [udp] = trackers.open.udp;
+    const url = `udp://127.0.0.1:${udp.port}`;
+    const { code, stdout } = await runCommand(context, ['probe', '--json', 'torrust-checker', url]);
+    const passed = ['Setup', 'Connect', 'Announce', 'Scrape'].map((step) => [step, { Ok: null }]);
+    assert.deepEqual(JSON.parse(stdout), [
+      { Udp: { Ok: { remote_addr: `127.0.0.1:${udp.port}`, results: passed } } },
+    ]);
+    assert.equal(code, 0);
+    const away = `http://127.0.0.1:${await closedPort()}`;
+    const failed = await runCommand(context, ['probe', away, '--json=torrust-checker']);
+    assert.match(failed.stdout, /^\[\n {2}\{\n {4}"Http": \{\n {6}"Err": /);
+    assert.equal(failed.code, 1);
+  });
+
+  test('" leaves stdout empty when there is no reply for --json=torrust', async (context) => {
+    const away = `udp://127.0.0.1:${await closedPort()}`;
+    const { code, stdout, stderr } = await runCommand(context, ['probe', away, '--json=torrust']);
+    assert.equal(stdout, '');
+    assert.match(stderr, /ECONNREFUSED/);
+    assert.equal(code, 1);
+  });
+
   test('" brings the key of a private tracker, over both protocols', async (context) => {
     const open = await startTrackerProcess(context, {
       udp_trackers: [ANY],

@@ -6,7 +6,7 @@ import { probeHttp } from '../probe/http.ts';
 import type { ProbeOptions } from '../probe/probe.ts';
 import type { ProbeResult } from '../probe/result.ts';
 import { parseInfoHash, parseTrackerUrl, type TrackerTarget } from '../probe/target.ts';
-import { formatTorrustJson } from '../probe/torrust-format.ts';
+import { formatTorrustChecks, formatTorrustJson } from '../probe/torrust-format.ts';
 import { probeUdp } from '../probe/udp.ts';
 import { StartError } from '../start-error.ts';
 import { colorsFor, ExitCode } from './terminal.ts';
@@ -16,7 +16,7 @@ interface ProbeCommandOptions {
   readonly infoHash: readonly Uint8Array[];
   readonly ipv4?: boolean;
   readonly ipv6?: boolean;
-  readonly json?: 'plain' | 'torrust';
+  readonly json?: (typeof JSON_FORMS)[number];
   readonly ask: ProbeOptions['ask'];
   readonly watch?: number;
   readonly timeout: number;
@@ -24,6 +24,7 @@ interface ProbeCommandOptions {
 }
 
 const WATCH_SECONDS = 2;
+const JSON_FORMS = ['plain', 'torrust', 'torrust-checker'] as const;
 
 export function addProbeCommand(program: Command): void {
   program
@@ -45,10 +46,10 @@ export function addProbeCommand(program: Command): void {
     .option('-4, --ipv4', 'over IPv4 only')
     .option('-6, --ipv6', 'over IPv6 only')
     .addOption(
-      new Option('--json [form]', 'as JSON; "torrust": as the clients of Torrust Tracker print it').choices([
-        'plain',
-        'torrust',
-      ]),
+      new Option(
+        '--json [form]',
+        'as JSON; "torrust": as the clients of Torrust Tracker print it, "torrust-checker": as its tracker_checker does',
+      ).choices(JSON_FORMS),
     )
     .option('-w, --watch [seconds]', `again and again, every ${WATCH_SECONDS} seconds`, positiveNumber)
     .option('-t, --timeout <seconds>', 'the longest that a step may take', positiveNumber, 5)
@@ -63,7 +64,7 @@ export function addProbeCommand(program: Command): void {
 export function spellOutOptions(args: readonly string[]): string[] {
   return args.map((arg, index) => {
     const next = args[index + 1] ?? '';
-    if (arg === '--json' && next !== 'torrust') return '--json=plain';
+    if (arg === '--json' && !isJsonForm(next)) return '--json=plain';
     if ((arg === '--watch' || arg === '-w') && !/^[\d.]+$/.test(next)) return `--watch=${WATCH_SECONDS}`;
     return arg;
   });
@@ -85,7 +86,7 @@ async function probe(url: string, options: ProbeCommandOptions): Promise<void> {
   const pauseSeconds = options.watch ?? 0;
   do {
     const result = await ask(target, probeOptions);
-    process.stdout.write(format(result, options));
+    print(result, options);
     process.exitCode = result.ok ? ExitCode.done : ExitCode.failed;
     if (pauseSeconds > 0)
       await sleep(pauseSeconds * 1000, undefined, { signal: abort.signal }).catch(() => undefined);
@@ -96,13 +97,24 @@ function ask(target: TrackerTarget, options: Partial<ProbeOptions>): Promise<Pro
   return target.kind === 'udp' ? probeUdp(target, options) : probeHttp(target, options);
 }
 
-function format(result: ProbeResult, { json, ask: question }: ProbeCommandOptions): string {
-  if (json === 'plain') return `${JSON.stringify(result)}\n`;
-  if (json === 'torrust') {
-    const text = formatTorrustJson(result, question === 'scrape' ? 'scrape' : 'announce');
-    if (text !== null) return text;
+function print(result: ProbeResult, { json, ask: question }: ProbeCommandOptions): void {
+  if (json === undefined) {
+    process.stdout.write(formatProbeTable(result, colorsFor(process.stdout).isColorSupported));
+    return;
   }
-  return formatProbeTable(result, colorsFor(process.stdout).isColorSupported);
+  const text =
+    json === 'plain'
+      ? `${JSON.stringify(result)}\n`
+      : json === 'torrust-checker'
+        ? formatTorrustChecks([result])
+        : formatTorrustJson(result, question === 'scrape' ? 'scrape' : 'announce');
+  if (text !== null) process.stdout.write(text);
+  // Who asked for JSON reads nothing else on stdout.
+  else process.stderr.write(formatProbeTable(result, colorsFor(process.stderr).isColorSupported));
+}
+
+function isJsonForm(text: string): boolean {
+  return JSON_FORMS.some((form) => form === text);
 }
 
 function addInfoHash(text: string, before: readonly Uint8Array[]): readonly Uint8Array[] {
