@@ -17,6 +17,7 @@ forEachSocketPath((sockets) => {
         { network: { external_ip: '203.0.113.7' } },
         { external_ip_in_reply: true },
         { use_ip_from_query_string: true },
+        { external_ip_in_reply: true, network: { external_ip: '203.0.113.7' } },
       ],
       udp: [{}],
     });
@@ -251,6 +252,11 @@ forEachSocketPath((sockets) => {
     test('is told its own address where that is wished', async () => {
       const { body } = await get(suite.threads.http[2], announceTarget(newInfoHash()), { from: '127.0.0.5' });
       assert.match(body, /^d8:completei1e11:external ip4:\x7f\0\0\x0510:incompletei0e/);
+    });
+
+    test('is told the address that others see where its own is replaced', async () => {
+      const { body } = await get(suite.threads.http[4], announceTarget(newInfoHash()));
+      assert.match(body, /^d8:completei1e11:external ip4:\xcb\0q\x0710:incompletei0e/);
     });
 
     test('that says "stopped" removes the peer, and is answered for an unknown torrent too', async () => {

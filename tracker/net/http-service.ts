@@ -165,7 +165,7 @@ export class HttpService {
     if (client === null) return this.#fail(source, NO_FORWARDED_ADDRESS);
     http.intervalSeconds = policy.intervalSeconds;
     http.minIntervalSeconds = policy.minIntervalSeconds;
-    http.externalIp = this.#live.tellsExternalIp ? client : null;
+    http.externalIp = this.#live.tellsExternalIp ? publicAddress(client, this.#external) : null;
     const isIpv4 = client.family === 4;
     this.#count(isIpv4 ? Counter.tcp4_connections_handled : Counter.tcp6_connections_handled);
     if ((http.reply.change & SwarmChange.completed) !== 0) this.#counters[Counter.completed_downloads]++;
