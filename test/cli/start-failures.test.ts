@@ -6,6 +6,7 @@ import { createServer } from 'node:net';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
+import { selfSigned } from '../api/certificates.ts';
 import {
   type PartialConfig,
   runCommand,
@@ -152,7 +153,7 @@ describe('A tracker does not start', { concurrency: 2 }, () => {
           },
         ],
       }),
-      says: /no\.crt/,
+      says: /no\.crt: it does not exist\n/,
     },
     'certificate is none': {
       config: (folder) => {
@@ -167,7 +168,20 @@ describe('A tracker does not start', { concurrency: 2 }, () => {
           ],
         };
       },
-      says: /HTTPS tracker/,
+      says: /HTTPS tracker can't use the certificate in .*a\.crt: the file has no certificate in PEM form\n/,
+    },
+    'key is none': {
+      config: (folder) => {
+        const pair = selfSigned('localhost');
+        writeFileSync(join(folder, 'a.crt'), pair.cert);
+        return {
+          http_api: {
+            bind_address: ANY,
+            tls_config: { ssl_cert_path: join(folder, 'a.crt'), ssl_key_path: join(folder, 'a.crt') },
+          },
+        };
+      },
+      says: /REST API can't use the key in .*a\.crt: the file has no private key in PEM form\n/,
     },
     'file of connection-id keys has no good line': {
       config: (folder) => {
@@ -181,7 +195,7 @@ describe('A tracker does not start', { concurrency: 2 }, () => {
     },
     'file of connection-id keys is missing': {
       config: (folder) => ({ udp_tracker_server: { connection_id_keys_file: join(folder, 'ids') } }),
-      says: /ids/,
+      says: /keys in .*ids can't be used: it does not exist\n/,
     },
   };
   for (const [title, { config, says }] of Object.entries(files)) {

@@ -7,6 +7,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigError } from './errors.ts';
 import { token } from './fields.ts';
+import { fileFault } from './file-fault.ts';
 import { matchMysqlUrl } from './mysql-url.ts';
 import type { TrackerConfig } from './schema.ts';
 
@@ -57,7 +58,7 @@ export function readApiTokens({ http_api: api }: TrackerConfig): ReadonlyMap<str
       tokens.set(label, value);
     }
   } catch (error) {
-    throw error instanceof ConfigError ? error : unreadable(keyPath, folder, reasonOf(error), error);
+    throw error instanceof ConfigError ? error : unreadable(keyPath, folder, fileFault(error), error);
   }
   return tokens;
 }
@@ -69,7 +70,7 @@ function readFile(keyPath: string, path: string | undefined): string | undefined
   try {
     content = readFileSync(path, 'utf8').replace(/[\r\n]+$/, '');
   } catch (cause) {
-    throw unreadable(keyPath, path, reasonOf(cause), cause);
+    throw unreadable(keyPath, path, fileFault(cause), cause);
   }
   if (content === '') throw unreadable(keyPath, path, 'it is empty');
   return content;
@@ -81,20 +82,4 @@ function unreadable(keyPath: string, path: string, reason: string, cause?: unkno
     `${keyPath}: the secret in ${path} cannot be used: ${reason}.`,
     { cause },
   );
-}
-
-function reasonOf(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  switch (code) {
-    case 'ENOENT':
-      return 'it does not exist';
-    case 'EACCES':
-      return 'the tracker may not read it';
-    case 'EISDIR':
-      return 'it is a folder';
-    case 'ENOTDIR':
-      return 'it is no folder';
-    default:
-      return String(code ?? error);
-  }
 }

@@ -5,8 +5,15 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
+import { fileFault } from '../config/file-fault.ts';
 import type { TlsPair } from '../net/listener.ts';
 import { StartError } from '../start-error.ts';
+
+const OPENSSL_REASONS: ReadonlyMap<string, string> = new Map([
+  ['ERR_OSSL_PEM_NO_START_LINE', 'the file has no certificate in PEM form'],
+  ['ERR_OSSL_UNSUPPORTED', 'the file has no private key in PEM form'],
+  ['ERR_OSSL_CRYPTO_INTERRUPTED_OR_CANCELLED', 'it is encrypted; the tracker needs one without a passphrase'],
+]);
 
 /** The files of a pair, as the configuration names them. */
 export interface TlsFiles {
@@ -49,11 +56,10 @@ function judge<Result>(complaint: string, work: () => Result): Result {
   }
 }
 
-/** One line: texts of OpenSSL may have several. */
+/** One line: texts of OpenSSL may have several, and its commonest ones say nothing to people. */
 function reasonOf(error: unknown): string {
-  if (error instanceof Error && 'code' in error) {
-    if (error.code === 'ENOENT') return 'it does not exist';
-    if (error.code === 'EACCES') return 'the tracker may not read it';
-  }
-  return (error instanceof Error ? error.message : String(error)).replace(/\s+/g, ' ');
+  if (!(error instanceof Error)) return String(error);
+  const code = 'code' in error ? String(error.code) : '';
+  if ('syscall' in error) return fileFault(error);
+  return OPENSSL_REASONS.get(code) ?? error.message.replace(/\s+/g, ' ');
 }
