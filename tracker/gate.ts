@@ -134,6 +134,11 @@ export class Gate {
     return this.#isDryRun;
   }
 
+  /** Whether an address is that of a load balancer, which has to say by a PROXY protocol header for whom it speaks. */
+  speaksForOthers(source: PeerAddress): boolean {
+    return (this.#ranges.classesOf(source) & AddressClass.proxyProtocol) !== 0;
+  }
+
   /** How long the client that was not admitted last has to wait, in whole minutes (BEP 31). */
   get retryMinutes(): number {
     return Math.max(1, Math.ceil(this.#limits.waitSeconds / 60));

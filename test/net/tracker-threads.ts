@@ -58,7 +58,7 @@ export interface Policies {
 }
 
 /** The tables of the gate. */
-type GateTables = Pick<TrackerConfigInput, 'limits' | 'source_guard'>;
+type GateTables = Pick<TrackerConfigInput, 'limits' | 'source_guard' | 'proxy_protocol'>;
 
 /** What a test may say of its tracker. Without an address, a listener is on 127.0.0.1. */
 export interface ThreadsConfig extends Policies, GateTables {
@@ -146,7 +146,7 @@ export function forEachSocketPath(body: (sockets: SocketPath) => void): void {
 }
 
 function configOf(
-  { core, udp_tracker_server = {}, udp = [], http = [], limits, source_guard }: ThreadsConfig,
+  { core, udp_tracker_server = {}, udp = [], http = [], limits, source_guard, proxy_protocol }: ThreadsConfig,
   sockets: SocketPath,
 ): TrackerConfig {
   return validateConfig(
@@ -159,6 +159,7 @@ function configOf(
       // Many tests send bad ids from one address, which is not to be banned for them.
       udp_tracker_server: { max_connection_id_errors_per_ip: 2 ** 32 - 1, ...udp_tracker_server },
       ...(limits && { limits }),
+      ...(proxy_protocol && { proxy_protocol }),
       // Nearly all tests announce from loopback.
       source_guard: source_guard ?? { exempt: ['127.0.0.0/8', '::1/128'] },
       network: { sockets, receive_buffer_bytes: 2 ** 20 },

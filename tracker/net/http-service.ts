@@ -31,6 +31,7 @@ import type { Gate } from '../gate.ts';
 import { Counter } from '../swarm/counters.ts';
 import { type Tracker, Verdict } from '../tracker.ts';
 import { parseExternalAddress, publicAddress } from './external-address.ts';
+import { Introduction } from './introduction.ts';
 import type { HttpListenerSetup, HttpLiveSettings } from './listener.ts';
 import { ProxiedAddress } from './proxied-address.ts';
 import { BANNED_TEXT, LOCAL_SOURCE_TEXT, TOO_MANY_REQUESTS_TEXT, verdictText } from './verdict-text.ts';
@@ -61,6 +62,8 @@ export interface HttpServices {
 export class HttpService {
   /** Where `answer` puts the body. */
   readonly body: Uint8Array;
+  /** What the socket reads in front of a connection's requests. */
+  readonly introduction: Introduction;
   /** Status and content type of the last answer; no content type when there is no body. */
   status = 0;
   contentType = '';
@@ -92,12 +95,14 @@ export class HttpService {
     this.#counters = counters;
     this.#external = parseExternalAddress(setup.externalIp);
     this.#live = setup.live;
+    this.introduction = new Introduction(gate, counters, 'stream', setup.live.readsProxyHeaders);
     this.#proxied = new ProxiedAddress(setup.live.trustedProxies);
   }
 
   /** Takes over changed settings. */
   update(live: HttpLiveSettings): void {
     this.#live = live;
+    this.introduction.isOn = live.readsProxyHeaders;
     this.#proxied = new ProxiedAddress(live.trustedProxies);
   }
 

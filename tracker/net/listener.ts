@@ -7,6 +7,8 @@ import type { SocketAddress } from '../config/address.ts';
 /** Settings of a UDP listener that can change while it is open. */
 export interface UdpLiveSettings {
   readonly cookieLifetimeSeconds: number;
+  /** Whether load balancers put PROXY protocol headers in front of datagrams. */
+  readonly readsProxyHeaders: boolean;
   readonly countsRequests: boolean;
 }
 
@@ -31,6 +33,8 @@ export interface HttpLiveSettings {
   /** CIDR ranges whose `X-Forwarded-For` is believed; empty: whoever connects. */
   readonly trustedProxies: readonly string[];
   readonly usesQueryIp: boolean;
+  /** Whether load balancers put PROXY protocol headers in front of connections. */
+  readonly readsProxyHeaders: boolean;
   readonly tellsExternalIp: boolean;
   readonly countsRequests: boolean;
   /** Absent for plain HTTP. */

@@ -46,6 +46,7 @@ import {
 import { Counter } from '../swarm/counters.ts';
 import { type Tracker, Verdict } from '../tracker.ts';
 import { parseExternalAddress, publicAddress } from './external-address.ts';
+import { Introduced, Introduction } from './introduction.ts';
 import type { UdpListenerSetup, UdpLiveSettings } from './listener.ts';
 import { LOCAL_SOURCE_TEXT, verdictText } from './verdict-text.ts';
 
@@ -80,6 +81,7 @@ export class UdpService {
   readonly #request = new AnnounceRequest();
   readonly #reply = new AnnounceReply(new Uint16Array(0));
   readonly #entry = new ScrapeEntry();
+  readonly #introduction: Introduction;
   #live: UdpLiveSettings;
   /** Whether the id of the request at hand proves where it comes from. */
   #isProven = false;
@@ -91,11 +93,13 @@ export class UdpService {
     this.#counters = counters;
     this.#external = parseExternalAddress(setup.externalIp);
     this.#live = setup.live;
+    this.#introduction = new Introduction(gate, counters, 'datagram', setup.live.readsProxyHeaders);
   }
 
   /** Takes over changed settings. */
   update(live: UdpLiveSettings): void {
     this.#live = live;
+    this.#introduction.isOn = live.readsProxyHeaders;
   }
 
   /** Looks at the clocks. The socket calls it once for each batch of datagrams. */
@@ -109,6 +113,8 @@ export class UdpService {
    * Answers the datagram of `length` bytes at `offset` of `input` that came from `source`: writes the reply to
    * `outputOffset` of `output`, where `REPLY_BYTES` are free. Returns its length, 0 for silence. Offsets are multiples
    * of four.
+   *
+   * When a load balancer speaks for a client, `source` becomes the client, and its header is taken out of the datagram.
    */
   answer(
     input: PacketMemory,
@@ -118,6 +124,8 @@ export class UdpService {
     output: PacketMemory,
     outputOffset: number,
   ): number {
+    if (this.#introduction.isOn) length = this.#introduce(input, offset, length, source);
+    if (length < 0) return 0;
     const isIpv4 = source.family === 4;
     if (length < REQUEST_HEAD_BYTES || source.port === 0) {
       // Too short to hold a transaction id, or from where nothing can be sent to.
@@ -144,6 +152,15 @@ export class UdpService {
   /** Counts a reply that was sent. */
   countSent(family: AddressFamily): void {
     this.#count(family === 4 ? Counter.udp4_responses : Counter.udp6_responses);
+  }
+
+  /** Takes a PROXY protocol header off a datagram. Returns the bytes that are left, -1 when it must not be answered. */
+  #introduce(input: PacketMemory, offset: number, length: number, source: PeerAddress): number {
+    const introduction = this.#introduction;
+    const end = offset + length;
+    if (introduction.read(input.bytes, offset, end, source) !== Introduced.done) return -1;
+    if (introduction.end > offset) input.bytes.copyWithin(offset, introduction.end, end);
+    return end - introduction.end;
   }
 
   #connect(

@@ -15,6 +15,7 @@ export function gateSettings(config: TrackerConfig): GateSettings {
     ranges: [
       ...classed(guard.cluster_ranges, AddressClass.cluster),
       ...classed(proxies, AddressClass.proxy),
+      ...classed(config.proxy_protocol.trusted_proxies, AddressClass.proxyProtocol),
       ...classed(limits.exempt, AddressClass.exemptFromLimits),
       ...classed(guard.exempt, AddressClass.exemptFromSourceGuard),
     ],

@@ -22,30 +22,35 @@ export function listenerSetups(
   certificates: readonly (TlsPair | null)[] = readTrackerCertificates(config),
 ): ListenerSetup[] {
   const setups: ListenerSetup[] = [
-    ...config.udp_trackers.map((tracker) => udpSetup(tracker, config.network.receive_buffer_bytes)),
-    ...config.http_trackers.map((tracker, index) => httpSetup(tracker, certificates[index])),
+    ...config.udp_trackers.map((tracker) => udpSetup(tracker, config)),
+    ...config.http_trackers.map((tracker, index) => httpSetup(tracker, config, certificates[index])),
   ];
   return setups.map((setup) => ({ ...setup, ipv6Only: setup.ipv6Only || hasIpv4Twin(setup, setups) }));
 }
 
 function udpSetup(
   tracker: TrackerConfig['udp_trackers'][number],
-  receiveBufferBytes: number,
+  { network, proxy_protocol: proxies }: TrackerConfig,
 ): UdpListenerSetup {
   return {
     kind: 'udp',
     bind: parseSocketAddress(tracker.bind_address),
     ipv6Only: tracker.network.ipv6_v6only,
     externalIp: tracker.network.external_ip ?? null,
-    receiveBufferBytes,
+    receiveBufferBytes: network.receive_buffer_bytes,
     live: {
       cookieLifetimeSeconds: tracker.cookie_lifetime,
+      readsProxyHeaders: proxies.udp && proxies.trusted_proxies.length > 0,
       countsRequests: tracker.tracker_usage_statistics,
     },
   };
 }
 
-function httpSetup(tracker: HttpTrackerConfig, tls: TlsPair | null): HttpListenerSetup {
+function httpSetup(
+  tracker: HttpTrackerConfig,
+  { proxy_protocol: proxies }: TrackerConfig,
+  tls: TlsPair | null,
+): HttpListenerSetup {
   return {
     kind: 'http',
     bind: parseSocketAddress(tracker.bind_address),
@@ -54,6 +59,7 @@ function httpSetup(tracker: HttpTrackerConfig, tls: TlsPair | null): HttpListene
     onReverseProxy: tracker.network.on_reverse_proxy,
     live: {
       trustedProxies: tracker.network.trusted_proxies,
+      readsProxyHeaders: proxies.http && proxies.trusted_proxies.length > 0,
       usesQueryIp: tracker.use_ip_from_query_string,
       tellsExternalIp: tracker.external_ip_in_reply,
       countsRequests: tracker.tracker_usage_statistics,

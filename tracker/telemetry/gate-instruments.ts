@@ -27,6 +27,14 @@ export const GATE_INSTRUMENTS: readonly ReadInstrument[] = [
     read: ({ counters }) => single(counters.http_requests_banned),
   },
   {
+    name: 'torrust_tracker_proxy_headers_refused_total',
+    type: 'counter',
+    unit: 'headers',
+    help: 'Connections and datagrams that were dropped for their PROXY protocol header: malformed or missing from a listed load balancer, or sent by anybody else',
+    source: NETWORK_THREADS,
+    read: ({ counters }) => single(counters.proxy_headers_refused),
+  },
+  {
     name: 'torrust_tracker_local_source_announces_total',
     type: 'counter',
     unit: 'announces',

@@ -12,6 +12,7 @@ import { PeerAddress } from '../../protocol/model.ts';
 import { PacketMemory } from '../../protocol/udp.ts';
 import { type HttpService, MAX_TARGET_BYTES } from '../http-service.ts';
 import { ListenError } from '../../listen-error.ts';
+import { Introduced } from '../introduction.ts';
 import type { HttpListenerSetup } from '../listener.ts';
 import {
   EPOLLIN,
@@ -61,6 +62,8 @@ interface Connection {
   /** The rest of replies that could not be sent yet. */
   unsent: Uint8Array | null;
   closesAfterSending: boolean;
+  /** Whether it is known for whom the connection speaks. */
+  isIntroduced: boolean;
 }
 
 /** Opens the listener on a loop. `reply.body` must be the body of `service`. Throws `ListenError`. */
@@ -115,6 +118,8 @@ class NativeHttpListener implements EventSource, Ticking {
   readonly #waiting = new Set<Connection>();
   #nowMillis = performance.now();
   #isClosing = false;
+  /** As of a waiting connection, for the one that was accepted last. */
+  #isIntroduced = true;
 
   constructor(libc: Libc, loop: EventLoop, fd: number, service: HttpService, reply: HttpReplyMemory) {
     this.#libc = libc;
@@ -195,6 +200,7 @@ class NativeHttpListener implements EventSource, Ticking {
     const fd = this.#libc.accept4(this.#fd, this.#base, this.#base + ADDRESS_LENGTH, flags);
     if (fd >= 0) {
       readSocketAddress(this.#memory, 0, this.#source);
+      this.#isIntroduced = !this.#service.introduction.isOn;
       this.#serveNew(fd);
       return true;
     }
@@ -224,6 +230,10 @@ class NativeHttpListener implements EventSource, Ticking {
     const head = this.#head;
     const end = INPUT + length;
     let at = INPUT;
+    if (!(connection?.isIntroduced ?? this.#isIntroduced)) {
+      at = this.#introduce(fd, source, length, connection);
+      if (at < 0) return;
+    }
     while (at < end) {
       const state = readRequestHead(bytes, at, end, MAX_TARGET_BYTES, head);
       if (state === HeadState.incomplete && at === INPUT && length === MAX_HEAD_BYTES) {
@@ -248,6 +258,21 @@ class NativeHttpListener implements EventSource, Ticking {
       }
     }
     this.#wait(fd, connection, null, true);
+  }
+
+  /** Reads for whom a connection speaks. Returns where its first request begins; -1: it waits for more, or is closed. */
+  #introduce(fd: number, source: PeerAddress, length: number, connection: Connection | null): number {
+    const { bytes } = this.#memory;
+    const { introduction } = this.#service;
+    const introduced = introduction.read(bytes, INPUT, INPUT + length, source);
+    if (introduced === Introduced.done) {
+      if (connection === null) this.#isIntroduced = true;
+      else connection.isIntroduced = true;
+      return introduction.end;
+    }
+    if (introduced === Introduced.refused) this.#close(fd, connection);
+    else this.#wait(fd, connection, bytes.slice(INPUT, INPUT + length));
+    return -1;
   }
 
   /**
@@ -368,6 +393,7 @@ class NativeHttpListener implements EventSource, Ticking {
       received,
       unsent: null,
       closesAfterSending: false,
+      isIntroduced: this.#isIntroduced,
     };
     this.#waiting.add(fresh);
     this.#loop.watch(fd, { handle: () => this.resume(fresh) });

@@ -161,7 +161,6 @@ class NativeUdpSocket implements EventSource {
       const message = (RECEIVE_MESSAGES + i * MESSAGE_BYTES) >> 2;
       const reply = (SEND_MESSAGES + i * MESSAGE_BYTES) >> 2;
       readSocketAddress(this.#memory, ADDRESSES + i * SOCKET_ADDRESS_BYTES, source);
-      this.#isIpv4[i] = source.family === 4 ? 1 : 0;
       const replyBytes = this.#service.answer(
         this.#memory,
         DATAGRAMS + i * RECEIVE_BYTES,
@@ -170,6 +169,8 @@ class NativeUdpSocket implements EventSource {
         this.#memory,
         REPLIES + i * REPLY_BYTES,
       );
+      // Known only now: the datagram may say that it comes from somebody else.
+      this.#isIpv4[i] = source.family === 4 ? 1 : 0;
       words[reply + MESSAGE_NAME_LENGTH / 4] = words[message + MESSAGE_NAME_LENGTH / 4];
       words[reply + MESSAGE_CONTROL_LENGTH / 4] = this.#readControl(
         CONTROLS + i * CONTROL_BYTES,

@@ -5,13 +5,14 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
 import { isDeepStrictEqual } from 'node:util';
 import { PeerAddress } from '../../protocol/model.ts';
 import { readIpText } from '../../protocol/ip-text.ts';
 import { type HttpService, MAX_TARGET_BYTES } from '../http-service.ts';
 import { ListenError } from '../../listen-error.ts';
+import { IntroducedConnections } from './introduced-connections.ts';
 import type { HttpListenerSetup, Listener, TlsPair } from '../listener.ts';
 
 /** Torrust Tracker's limits: the time for a request's head, and for the next request on a connection. */
@@ -40,9 +41,14 @@ export async function openHttpServer(
 ): Promise<Listener> {
   const { bind } = setup;
   const { tls } = setup.live;
-  const handler = createHandler(service, () => !server.listening);
+  const handler = createHandler(
+    service,
+    (socket) => introduced.clientOf(socket),
+    () => !server.listening,
+  );
   const tlsServer = tls === null ? null : createSecureServer(tls, bind, handler);
   const server: Server = tlsServer ?? createServer(SERVER_OPTIONS, handler);
+  const introduced = new IntroducedConnections(server, service.introduction, readSource, HEAD_MILLIS);
   server.on('checkContinue', refuseExpectation).on('checkExpectation', refuseExpectation);
   // A client that doesn't take its replies has no more time than one that doesn't send its request.
   server.setTimeout(IDLE_MILLIS);
@@ -78,6 +84,7 @@ export async function openHttpServer(
     close: async (graceMillis) => {
       const closed = once(server, 'close');
       server.close();
+      introduced.endWaiting();
       server.closeIdleConnections();
       const timer = setTimeout(() => server.closeAllConnections(), graceMillis);
       await closed;
@@ -100,10 +107,14 @@ function secureOptions(tls: TlsPair): SecureContextOptions & typeof TLS_OPTIONS 
   return { cert: tls.certificate, key: tls.key, ...TLS_OPTIONS };
 }
 
-/** `isClosing` tells whether the connection is to end with the reply. */
-function createHandler(service: HttpService, isClosing: () => boolean): Handler {
+/** `clientOf` names the client that a proxy speaks for. `isClosing` tells whether the connection is to end with the reply. */
+function createHandler(
+  service: HttpService,
+  clientOf: (socket: Socket) => PeerAddress | undefined,
+  isClosing: () => boolean,
+): Handler {
   const target = Buffer.alloc(2 * MAX_TARGET_BYTES);
-  const source = new PeerAddress();
+  const ownSource = new PeerAddress();
   return (request, response) => {
     response.sendDate = false;
     const url = request.url ?? '';
@@ -111,11 +122,13 @@ function createHandler(service: HttpService, isClosing: () => boolean): Handler 
       response.writeHead(414, REFUSAL_HEADERS).end();
       return;
     }
-    if (!readSource(request, source)) {
+    const client = clientOf(request.socket);
+    if (client === undefined && !readSource(request.socket, ownSource)) {
       // The client is gone already.
       response.destroy();
       return;
     }
+    const source = client ?? ownSource;
     service.readClock();
     const length = target.write(url, 'latin1');
     if (request.method !== 'GET' && request.method !== 'HEAD') {
@@ -150,8 +163,8 @@ function refuseExpectation(_request: IncomingMessage, response: ServerResponse):
   response.writeHead(400, REFUSAL_HEADERS).end();
 }
 
-function readSource(request: IncomingMessage, source: PeerAddress): boolean {
-  const { remoteAddress, remotePort } = request.socket;
+function readSource(socket: Socket, source: PeerAddress): boolean {
+  const { remoteAddress, remotePort } = socket;
   if (remoteAddress === undefined || remotePort === undefined) return false;
   const zone = remoteAddress.indexOf('%');
   const text = Buffer.from(zone < 0 ? remoteAddress : remoteAddress.slice(0, zone), 'latin1');
