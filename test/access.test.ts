@@ -57,12 +57,12 @@ describe('A key', () => {
     });
   }
 
-  test('is unknown before it is added, after it is removed, and when it is malformed', () => {
+  test('is unknown before it is added and after it is removed, and malformed when it is no key at all', () => {
     const access = Access.create();
     assert.equal(access.checkKey(KEY, 0), KeyState.unknown);
     access.addKey({ key: KEY, validUntilSeconds: null });
     assert.equal(access.checkKey(OTHER_KEY, 0), KeyState.unknown);
-    assert.equal(access.checkKey(KEY.slice(1), 0), KeyState.unknown);
+    assert.equal(access.checkKey(KEY.slice(1), 0), KeyState.malformed);
     access.removeKey(KEY);
     assert.equal(access.checkKey(KEY, 0), KeyState.unknown);
     assert.equal(access.keysSize, 0);

@@ -22,7 +22,7 @@ export interface AccessKey {
   readonly validUntilSeconds: number | null;
 }
 
-export const KeyState = { valid: 0, unknown: 1, expired: 2 } as const;
+export const KeyState = { valid: 0, unknown: 1, expired: 2, malformed: 3 } as const;
 export type KeyState = (typeof KeyState)[keyof typeof KeyState];
 
 /** What another thread needs: can be posted to a worker. */
@@ -80,7 +80,7 @@ export class Access {
 
   /** Looks a key up. `nowSeconds`: since 1970, with fraction. A key is valid until its second has passed. */
   checkKey(key: string, nowSeconds: number): KeyState {
-    if (!isKeyText(key)) return KeyState.unknown;
+    if (!isKeyText(key)) return KeyState.malformed;
     this.#keyBytes.write(key, 'latin1');
     if (!this.#keys.find(this.#keyWords, 0, this.#validity)) return KeyState.unknown;
     const [high, low] = this.#validity;

@@ -10,7 +10,14 @@ import type { SwarmRules } from './swarm/swarm-rules.ts';
 import type { Store } from './swarm/store.ts';
 
 /** What comes of a request. */
-export const Verdict = { done: 0, keyMissing: 1, keyUnknown: 2, keyExpired: 3, notListed: 4 } as const;
+export const Verdict = {
+  done: 0,
+  keyMissing: 1,
+  keyMalformed: 2,
+  keyUnknown: 3,
+  keyExpired: 4,
+  notListed: 5,
+} as const;
 export type Verdict = (typeof Verdict)[keyof typeof Verdict];
 
 export class Tracker {
@@ -85,6 +92,7 @@ export class Tracker {
   #judgeKey(key: string): Verdict {
     if (key === '') return Verdict.keyMissing;
     const state = this.#access.checkKey(key, this.#wallSeconds);
+    if (state === KeyState.malformed) return Verdict.keyMalformed;
     if (state === KeyState.unknown) return Verdict.keyUnknown;
     if (state === KeyState.expired && this.policy.checksKeyExpiration) return Verdict.keyExpired;
     return Verdict.done;

@@ -11,6 +11,7 @@ const UNKNOWN_KEY = '0123456789abcdef0123456789ABCDEF';
 const PRIVATE = { listed: false, private: true };
 const LISTED = { listed: true, private: false };
 const MISSING = 'Authentication error: Missing authentication key param for private tracker.';
+const MALFORMED = 'Authentication error: Invalid format for authentication key param.';
 const REFUSED: Counts = { udp4_requests: 1, udp4_errors_handled: 1, udp4_responses: 1 };
 const SERVED: Counts = { udp4_requests: 1, udp4_announces_handled: 1, udp4_responses: 1 };
 
@@ -55,6 +56,11 @@ const KEYS: Record<string, Case> = {
     url: `/announce/${KEY.toUpperCase()}`,
     refusal: `Authentication error: Failed to read key: ${KEY.toUpperCase()}`,
   },
+  'a second segment that is no key': { url: '/announce/zz', refusal: MALFORMED },
+  'an only segment that is no key': { url: '/zz', refusal: MALFORMED },
+  'a query whose key is none': { url: '/announce?key=zz', refusal: MALFORMED },
+  'an empty key in the query': { url: '/announce?key=', refusal: MISSING },
+  'a key in the query behind a path that has none': { url: `/tracker?key=${KEY}`, refusal: null },
   'an expired key': {
     url: `/announce/${EXPIRED_KEY}`,
     refusal: 'Authentication error: Key has expired',

@@ -333,11 +333,15 @@ function udpVerdictText(verdict: Verdict, request: AnnounceRequest): string {
   return verdict === Verdict.notListed ? `tracker server error: ${text}` : text;
 }
 
-/** The authentication key in an announce URL's path or query (`/announce/KEY`, `/KEY`, `?key=KEY`), else `''`. */
+/**
+ * What an announce URL gives as its authentication key (`/announce/KEY`, `/KEY`, `?key=KEY`), in the form of one or not;
+ * `''` when it gives none. Of several, the one that has the form.
+ */
 function keyOfUrl(url: string): string {
   const question = url.indexOf('?');
   const path = question < 0 ? url : url.slice(0, question);
   const segment = path.slice(path.lastIndexOf('/') + 1);
   if (isKeyText(segment)) return segment;
-  return question < 0 ? '' : (new URLSearchParams(url.slice(question)).get('key') ?? '');
+  const parameter = question < 0 ? null : new URLSearchParams(url.slice(question)).get('key');
+  return parameter || (segment === 'announce' ? '' : segment);
 }

@@ -1,4 +1,5 @@
 /** What a client is told when its request is refused; the texts are Torrust Tracker's, without source positions. */
+import { MALFORMED_KEY_FAILURE } from '../protocol/http-route.ts';
 import { Verdict } from '../tracker.ts';
 
 /** The failure reasons of the gate; they are our own. */
@@ -11,6 +12,8 @@ export function verdictText(verdict: Verdict, key: string, infoHash: string): st
   switch (verdict) {
     case Verdict.keyMissing:
       return 'Authentication error: Missing authentication key param for private tracker.';
+    case Verdict.keyMalformed:
+      return MALFORMED_KEY_FAILURE;
     case Verdict.keyUnknown:
       return `Authentication error: Failed to read key: ${key}`;
     case Verdict.keyExpired:
