@@ -81,6 +81,11 @@ export function readApiError(
   return apiErrorOf(call, parsed(body), { status, text: body.trim(), retryAfter });
 }
 
+/** Reads the object of an ERROR event of a watch. */
+export function readErrorEvent(call: string, object: unknown): ApiError {
+  return apiErrorOf(call, object, { status: 500, text: 'an ERROR event', retryAfter: undefined });
+}
+
 /** Whether what was caught is a refusal with one of the reasons. */
 export function isApiError(error: unknown, ...reasons: string[]): error is ApiError {
   return error instanceof ApiError && (reasons.length === 0 || reasons.includes(error.reason));
@@ -89,6 +94,11 @@ export function isApiError(error: unknown, ...reasons: string[]): error is ApiEr
 /** Whether a resource version, or the rest of a list, is no longer there to continue from. */
 export function isExpired(error: unknown): boolean {
   return error instanceof ApiError && (error.status === 410 || error.reason === REASON.expired);
+}
+
+/** How long the server asks to be left alone; 0 when it doesn't. */
+export function retryAfterSecondsOf(error: unknown): number {
+  return error instanceof ApiError ? (error.retryAfterSeconds ?? 0) : 0;
 }
 
 interface Answer {

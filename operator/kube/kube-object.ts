@@ -38,6 +38,17 @@ export interface ObjectName {
   readonly name: string;
 }
 
+/** One text for a place: `namespace/name`, or `name` alone. The keys of caches and queues. */
+export function keyOf({ namespace, name }: ObjectName): string {
+  return namespace === undefined ? name : `${namespace}/${name}`;
+}
+
+/** The place that a key stands for. */
+export function nameOfKey(key: string): ObjectName {
+  const slash = key.indexOf('/');
+  return slash < 0 ? { name: key } : { namespace: key.slice(0, slash), name: key.slice(slash + 1) };
+}
+
 /** Whether a value of JSON is an object with fields. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -30,6 +30,8 @@ export interface QueueMetrics {
   readonly retries: Counter<'name' | 'controller'>;
   readonly unfinishedSeconds: Gauge<'name' | 'controller'>;
   readonly longestRunningSeconds: Gauge<'name' | 'controller'>;
+  /** Called before the last two are read. */
+  readonly observers: Set<() => void>;
 }
 
 /** What is counted about reconciling. */
@@ -67,6 +69,10 @@ const RECONCILE_BUCKETS = [
 export function createKubeMetrics(registry: Registry): KubeMetrics {
   const registers = [registry];
   const queueLabels = ['name', 'controller'] as const;
+  const observers = new Set<() => void>();
+  const collect = () => {
+    for (const observe of observers) observe();
+  };
   return {
     client: {
       requests: new Counter({
@@ -147,13 +153,16 @@ export function createKubeMetrics(registry: Registry): KubeMetrics {
         help: 'How many seconds of work is in progress and has not been observed by work_duration.',
         labelNames: queueLabels,
         registers,
+        collect,
       }),
       longestRunningSeconds: new Gauge({
         name: 'workqueue_longest_running_processor_seconds',
         help: 'How many seconds has the longest running processor for the work queue been running.',
         labelNames: queueLabels,
         registers,
+        collect,
       }),
+      observers,
     },
     controller: {
       reconciles: new Counter({

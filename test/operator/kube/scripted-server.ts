@@ -207,3 +207,20 @@ export function sendList(
   const metadata = { resourceVersion, ...(rest !== undefined && { continue: rest }) };
   sendJson(response, { kind: 'List', apiVersion: 'v1', metadata, items: bare });
 }
+
+/** Accepts a watch; what it says comes by `sendEvent`. */
+export function acceptWatch(response: ServerResponse): void {
+  response.writeHead(200, { 'content-type': 'application/json' });
+  response.flushHeaders();
+}
+
+/** Sends an event of a watch. */
+export function sendEvent(response: ServerResponse, type: string, object: unknown): void {
+  response.write(`${JSON.stringify({ type, object })}\n`);
+}
+
+/** Sends a bookmark: there is nothing new up to this version. */
+export function sendBookmark(response: ServerResponse, resourceVersion: string): void {
+  const metadata = { resourceVersion, creationTimestamp: null };
+  sendEvent(response, 'BOOKMARK', { apiVersion: 'v1', kind: 'ConfigMap', metadata });
+}
