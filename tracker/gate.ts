@@ -110,12 +110,12 @@ export class Gate {
 
   /** Whether a datagram from an address is ignored. */
   ignores(source: PeerAddress): boolean {
-    return this.#bans.table.reasonOf(source, this.#wallSeconds) !== BanReason.none;
+    return this.#banReason(source) !== BanReason.none;
   }
 
   /** Whether an address was banned by hand: wrong connection ids, which anyone can send for anyone, count for UDP only. */
   isBannedByHand(source: PeerAddress): boolean {
-    return this.#bans.table.reasonOf(source, this.#wallSeconds) === BanReason.byHand;
+    return this.#banReason(source) === BanReason.byHand;
   }
 
   /** Counts a wrong connection id, which may lead to a ban. */
@@ -148,6 +148,12 @@ export class Gate {
   acceptsSource(address: PeerAddress): boolean {
     const classes = this.#ranges.classesOf(address);
     return classes === 0 || this.#judgeSource(classes);
+  }
+
+  /** A ban of a network is none of those in it that are never banned. */
+  #banReason(source: PeerAddress): BanReason {
+    const reason = this.#bans.table.reasonOf(source, this.#wallSeconds);
+    return reason !== BanReason.none && isBannable(this.#ranges, source) ? reason : BanReason.none;
   }
 
   #judgeSource(classes: number): boolean {

@@ -5,7 +5,6 @@
  */
 import { availableParallelism } from 'node:os';
 import { Access } from './access.ts';
-import { AddressBans } from './address-bans.ts';
 import { createHealthApp } from './api/health-app.ts';
 import { KeyKeeper } from './api/key-keeper.ts';
 import { createRestApp } from './api/rest-app.ts';
@@ -23,7 +22,8 @@ import type { Database } from './db/client.ts';
 import { DatabaseError } from './db/error.ts';
 import { driverOf } from './db/model.ts';
 import { FileWatch } from './run/file-watch.ts';
-import { Gate, type GateMemory } from './gate.ts';
+import type { BanKeeper } from './api/ban-keeper.ts';
+import { GateKeeper } from './run/gate-keeper.ts';
 import { gateSettings } from './run/gate-settings.ts';
 import { Housekeeper } from './run/housekeeper.ts';
 import { type Inputs, liveInputs, readInputs } from './run/inputs.ts';
@@ -32,7 +32,6 @@ import { listenerSetups } from './run/listener-setups.ts';
 import { automaticSwarmBytes } from './run/memory-limit.ts';
 import { databaseRecorder, openMetrics, ReloadRecord } from './run/metrics.ts';
 import { maxThreads, NetworkThreads, supportedThreads } from './run/network-threads.ts';
-import { Pardon } from './run/pardon.ts';
 import { Policy } from './policy.ts';
 import { Reload } from './run/reload.ts';
 import {
@@ -45,7 +44,6 @@ import {
   trackerService,
 } from './run/services.ts';
 import { choosesNativeSockets } from './run/socket-choice.ts';
-import { SourceWatch } from './run/source-watch.ts';
 import { StartError } from './start-error.ts';
 import { CounterRows } from './swarm/counters.ts';
 import { Store } from './swarm/store.ts';
@@ -96,8 +94,8 @@ interface Core {
   readonly policy: Policy;
   readonly counters: CounterRows;
   readonly connectionKeys: ConnectionKeys;
-  readonly gate: GateMemory;
-  readonly bans: AddressBans;
+  readonly gate: GateKeeper;
+  readonly bans: BanKeeper;
   readonly database: Database | null;
   readonly keys: KeyKeeper;
   readonly whitelist: WhitelistKeeper;
@@ -159,10 +157,6 @@ async function startParts(options: StartOptions, started: UndoStack): Promise<Ru
 
   const housekeeper = new Housekeeper(core.store, core.policy, config.core.inactive_peer_cleanup_interval);
   started.add(() => housekeeper.stop());
-  const pardon = new Pardon(core.bans, ...banSettings(config));
-  started.add(() => Promise.resolve(pardon.stop()));
-  const sources = new SourceWatch(core.counters, logger, config.source_guard.policy);
-  started.add(() => Promise.resolve(sources.stop()));
   const reload = new Reload(loaded, {
     ...core,
     ...liveInputs(config, inputs, { ...core, api: api?.server ?? null }),
@@ -175,8 +169,7 @@ async function startParts(options: StartOptions, started: UndoStack): Promise<Ru
         setups.map(({ live }) => live),
         gateSettings(changed),
       );
-      pardon.update(...banSettings(changed));
-      sources.update(changed.source_guard.policy);
+      core.gate.update(changed);
       housekeeper.setInterval(changed.core.inactive_peer_cleanup_interval);
       options.log.configure({ filter: changed.logging.trace_filter, style: changed.logging.trace_style });
     },
@@ -243,9 +236,9 @@ async function startCore(
   const policy = Policy.create(config);
   const connectionKeys = ConnectionKeys.create();
   if (inputs.connectionKeys !== null) connectionKeys.set(inputs.connectionKeys);
-  const gate = Gate.createMemory();
-  const bans = AddressBans.attach(gate.bans);
   const counters = CounterRows.create(maxThreads(workers));
+  const gate = await GateKeeper.open(config, counters, logger);
+  started.add(() => gate.stop());
 
   const opening =
     inputs.database &&
@@ -278,7 +271,7 @@ async function startCore(
     counters,
     connectionKeys,
     gate,
-    bans,
+    bans: gate.bans,
     database,
     keys,
     whitelist,
@@ -302,7 +295,7 @@ async function startThreads(
     policy: core.policy.buffer,
     counters: core.counters.buffer,
     connectionKeys: core.connectionKeys.buffer,
-    gate: core.gate,
+    gate: core.gate.memory,
   };
   const network = await NetworkThreads.start(
     workers,
@@ -335,7 +328,7 @@ async function startApi(
     figures: () => ({
       completedInSession: core.counters.sums().completed_downloads,
       completedPersisted: core.completedSync?.totalCompleted ?? 0,
-      bannedIps: core.bans.table.size,
+      bannedIps: core.bans.size,
       connectNanos: 0,
       announceNanos: 0,
       scrapeNanos: 0,
@@ -365,11 +358,6 @@ function watchFiles({ source }: LoadedConfig, reload: Reload, logger: Logger): F
     onTrouble: (message) => logger.warn(message),
   });
   return watch;
-}
-
-/** The time between two pardons, and the errors that an address may make between them. */
-function banSettings({ udp_tracker_server: server }: TrackerConfig): [number, number] {
-  return [server.ip_bans_reset_interval_in_secs, server.max_connection_id_errors_per_ip];
 }
 
 function workerCount(config: TrackerConfig): number {

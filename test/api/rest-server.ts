@@ -5,6 +5,9 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { Access } from '../../tracker/access.ts';
 import type { ApiContext, ServiceFigures } from '../../tracker/api/context.ts';
+import { AddressBans } from '../../tracker/address-bans.ts';
+import { AddressRanges } from '../../tracker/address-ranges.ts';
+import { BanKeeper, type BanStore } from '../../tracker/api/ban-keeper.ts';
 import { KeyKeeper } from '../../tracker/api/key-keeper.ts';
 import { createRestApp } from '../../tracker/api/rest-app.ts';
 import { openApiServer } from '../../tracker/api/server.ts';
@@ -41,6 +44,8 @@ export interface RestServerOptions {
   readonly handlerLimitMillis?: number;
   readonly figures?: ServiceFigures;
   readonly persistCompleted?: boolean;
+  /** Where bans are saved; absent: nowhere. */
+  readonly banStore?: BanStore;
 }
 
 const NO_FIGURES: ServiceFigures = {
@@ -81,12 +86,15 @@ export async function openRestServer(
       tracker_policy: { persistent_torrent_completed_stat: options.persistCompleted ?? false },
     },
   });
+  const bans = new BanKeeper(AddressBans.create(), new AddressRanges([]), options.banStore ?? null);
+  context.after(() => bans.stop().catch(() => undefined));
   const api: ApiContext = {
     store,
     counters,
     policy: Policy.create(config),
     keys: new KeyKeeper(access, database),
     whitelist: new WhitelistKeeper(access, database),
+    bans,
     databaseDriver: 'Sqlite3',
     tokens: () => tokens,
     figures: () => options.figures ?? NO_FIGURES,

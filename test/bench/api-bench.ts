@@ -4,6 +4,9 @@
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Access } from '../../tracker/access.ts';
+import { AddressBans } from '../../tracker/address-bans.ts';
+import { AddressRanges } from '../../tracker/address-ranges.ts';
+import { BanKeeper } from '../../tracker/api/ban-keeper.ts';
 import { KeyKeeper } from '../../tracker/api/key-keeper.ts';
 import { createRestApp } from '../../tracker/api/rest-app.ts';
 import { openApiServer, type ApiServer } from '../../tracker/api/server.ts';
@@ -85,6 +88,7 @@ function openServer(store: Store): Promise<ApiServer> {
     counters: CounterRows.create(1),
     policy: Policy.create(config),
     keys: new KeyKeeper(access, null),
+    bans: new BanKeeper(AddressBans.create(), new AddressRanges([]), null),
     whitelist: new WhitelistKeeper(access, null),
     databaseDriver: 'Sqlite3',
     tokens: () => [TOKEN],

@@ -31,6 +31,7 @@ export const gateDefaults = {
     per_network: noLimit,
     overall: noLimit,
   },
+  bans: { exempt: [] },
   proxy_protocol: { trusted_proxies: [], http: true, udp: true },
   source_guard: { policy: 'flag', cluster_ranges: [], exempt: [] },
 };

@@ -183,6 +183,8 @@ const keys: Readonly<Record<string, Cases>> = {
   'limits.per_network.burst': burst,
   'limits.overall.requests_per_second': { accepts: [0, 10_000_000], refuses: [-1, 10_000_001, '10'] },
   'limits.overall.burst': burst,
+  'bans.path': path,
+  'bans.exempt': ranges,
   'proxy_protocol.trusted_proxies': ranges,
   'proxy_protocol.http': bool,
   'proxy_protocol.udp': bool,

@@ -3,6 +3,7 @@ import type { DatabaseDriver } from '../db/model.ts';
 import type { Policy } from '../policy.ts';
 import type { CounterRows } from '../swarm/counters.ts';
 import type { Store } from '../swarm/store.ts';
+import type { BanKeeper } from './ban-keeper.ts';
 import type { KeyKeeper } from './key-keeper.ts';
 import type { WhitelistKeeper } from './whitelist-keeper.ts';
 
@@ -12,6 +13,7 @@ export interface ApiContext {
   readonly policy: Policy;
   readonly keys: KeyKeeper;
   readonly whitelist: WhitelistKeeper;
+  readonly bans: BanKeeper;
   /** The driver that error texts name; without a database none does. */
   readonly databaseDriver: DatabaseDriver;
   /** The tokens that are valid at this moment. */

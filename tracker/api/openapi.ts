@@ -36,6 +36,7 @@ export interface OpenApiDocument {
 const COUNT: Schema = { type: 'integer', minimum: 0 };
 const COUNTER64: Schema = { type: 'integer', format: 'int64', description: 'Bytes; 64 bits.' };
 const UNIX_MILLIS: Schema = { type: 'integer', description: 'Milliseconds since 1970.' };
+const UNIX_SECONDS: Schema = { type: 'integer', description: 'Seconds since 1970.' };
 const KEY_TEXT: Schema = { type: 'string', pattern: '^[A-Za-z0-9]{32}$' };
 const INFO_HASH: Schema = { type: 'string', pattern: '^[0-9a-f]{40}$' };
 
@@ -75,6 +76,46 @@ const SCHEMAS: Readonly<Record<string, Schema>> = {
       type: ['string', 'null'],
       description: 'The same as a text, such as `2030-01-31 12:00:00 UTC`.',
     },
+  }),
+  Ban: object({
+    address: {
+      type: 'string',
+      description: 'An IP address, or a /24 of IPv4 or /64 of IPv6 in CIDR notation.',
+    },
+    reason: { enum: ['wrong_connection_ids', 'by_hand'] },
+    since: UNIX_SECONDS,
+    until: { type: ['integer', 'null'], description: 'Seconds since 1970; null: until it is lifted.' },
+  }),
+  Bans: object({
+    total: { ...COUNT, description: 'Bans in force, on all pages.' },
+    bans: { type: 'array', items: reference('Ban') },
+  }),
+  BanForm: {
+    type: 'object',
+    properties: {
+      address: {
+        type: 'string',
+        description: 'An IP address, or a /24 of IPv4 or /64 of IPv6 in CIDR notation.',
+      },
+      seconds: { type: ['integer', 'null'], minimum: 1, description: 'Null or absent: until it is lifted.' },
+    },
+    required: ['address'],
+  },
+  Abuse: object({
+    bans: counts('in_force', 'udp_requests_ignored', 'http_requests_refused'),
+    connection_id_failures: counts('expired', 'other_address', 'forged'),
+    requests_beyond_limits: counts('per_ip', 'per_network', 'overall'),
+    local_source_announces: counts(
+      'cluster',
+      'proxy',
+      'loopback',
+      'private',
+      'shared',
+      'link_local',
+      'unique_local',
+      'refused',
+    ),
+    proxy_headers_refused: COUNT,
   }),
   KeyForm: object({
     key: { type: ['string', 'null'], pattern: '^[A-Za-z0-9]{32}$', description: 'Null: a random one.' },
@@ -179,6 +220,45 @@ export const OPENAPI_DOCUMENT: OpenApiDocument = {
         parameters: [parameter('Key')],
       },
     },
+    '/api/v1/bans': {
+      get: {
+        ...operation('bans', 'listBans', 'Bans in force, those that came last first', {
+          200: json('The bans.', reference('Bans')),
+          400: REFUSED,
+        }),
+        parameters: [
+          query('offset', 'How many bans are passed over.', { ...COUNT, default: 0 }),
+          query('limit', 'The most bans that are listed.', { ...COUNT, default: 1000 }),
+        ],
+      },
+      post: {
+        ...operation('bans', 'imposeBan', 'Bans an address or network, over UDP and HTTP', {
+          200: json('The ban.', reference('Ban')),
+          400: REFUSED,
+          409: text('The address is one that is never banned, or there is no room.'),
+          413: text('The body is longer than two megabytes.'),
+          415: text('The body is not said to be JSON.'),
+          422: text('The body has other members or types.'),
+        }),
+        requestBody: { required: true, content: { 'application/json': { schema: reference('BanForm') } } },
+      },
+      delete: operation('bans', 'liftBans', 'Lifts all bans', DONE),
+    },
+    '/api/v1/ban/{address}': {
+      delete: {
+        ...operation('bans', 'liftBan', 'Lifts the ban of exactly this address or network', {
+          ...DONE,
+          400: REFUSED,
+          404: text('There is no such ban.'),
+        }),
+        parameters: [parameter('BannedAddress')],
+      },
+    },
+    '/api/v1/abuse': {
+      get: operation('bans', 'getAbuse', 'What was refused, ignored or found odd since the start', {
+        200: json('The figures.', reference('Abuse')),
+      }),
+    },
     '/api/v1/openapi.json': {
       get: operation('openapi', 'getOpenapi', 'This description', {
         200: json('The description.', { type: 'object' }),
@@ -191,6 +271,7 @@ export const OPENAPI_DOCUMENT: OpenApiDocument = {
       InfoHash: path('info_hash', { type: 'string', pattern: '^[0-9A-Fa-f]{40}$' }),
       SecondsValid: path('seconds_valid_or_key', COUNT),
       Key: path('seconds_valid_or_key', KEY_TEXT),
+      BannedAddress: path('address', { type: 'string' }),
     },
     securitySchemes: {
       bearer: { type: 'http', scheme: 'bearer' },
@@ -210,6 +291,10 @@ function statSchema(name: StatName): Schema {
 /** An object that has all of these members. */
 function object(properties: Readonly<Record<string, Schema>>): Schema {
   return { type: 'object', properties, required: Object.keys(properties) };
+}
+
+function counts(...names: readonly string[]): Schema {
+  return object(Object.fromEntries(names.map((name) => [name, COUNT])));
 }
 
 function reference(name: string): Schema {

@@ -4,7 +4,9 @@
  */
 import compress from 'koa-compress';
 import Koa from 'koa';
+import { abuseRoute } from './abuse-route.ts';
 import { requireToken } from './authentication.ts';
+import { banRoutes } from './ban-routes.ts';
 import type { ApiContext } from './context.ts';
 import { keyRoutes } from './key-routes.ts';
 import {
@@ -37,6 +39,8 @@ export function restRoutes(context: ApiContext): Route[] {
     ...torrentRoutes(context),
     ...whitelistRoutes(context),
     ...keyRoutes(context),
+    ...banRoutes(context),
+    abuseRoute(context),
     { path: '/api/v1/openapi.json', handlers: { GET: () => jsonReply(JSON.stringify(OPENAPI_DOCUMENT)) } },
   ];
 }

@@ -1,11 +1,11 @@
 /** The routes of torrents: `GET /torrent/{info_hash}` and `GET /torrents`. */
 import type { ApiContext } from './context.ts';
 import { parseInfoHash } from './info-hash.ts';
-import { jsonReply, type Parsed, refused, type Reply, textReply, value } from './reply.ts';
+import { parsePageNumber } from './page-number.ts';
+import { jsonReply, type Reply } from './reply.ts';
 import { pathParameter, queryOf, type Route } from './routes.ts';
 import { torrentJson, torrentListJson } from './torrent-json.ts';
 import { findTorrent, listTorrents } from './torrent-list.ts';
-import { MAX_U32, parseWholeNumber } from './whole-number.ts';
 
 const DEFAULT_LIMIT = 4000;
 /** Status 200, as in Torrust: clients look for this very string. */
@@ -49,17 +49,4 @@ export function torrentRoutes({ store }: ApiContext): Route[] {
       },
     },
   ];
-}
-
-function parsePageNumber(query: URLSearchParams, name: string, absent: number): Parsed<number> {
-  const texts = query.getAll(name);
-  if (texts.length > 1) return refuseQuery(`duplicate field \`${name}\``);
-  const text = texts[0] ?? '';
-  if (text === '') return value(absent);
-  const number = parseWholeNumber(text, MAX_U32);
-  return number.kind === 'value' ? value(Number(number.value)) : refuseQuery(number.fault);
-}
-
-function refuseQuery(fault: string): Parsed<never> {
-  return refused(textReply(400, `Failed to deserialize query string: ${fault}`));
 }

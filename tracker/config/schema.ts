@@ -25,6 +25,7 @@ import {
   wholeNumber,
 } from './fields.ts';
 import { metrics } from './tables/metrics.ts';
+import { bans } from './tables/bans.ts';
 import { limits } from './tables/limits.ts';
 import { proxyProtocol } from './tables/proxy-protocol.ts';
 import { sourceGuard } from './tables/source-guard.ts';
@@ -393,6 +394,7 @@ export const configShape = z.strictObject({
   swarm: swarm.prefault({}),
   metrics,
   limits: section(limits.prefault({}), 'How much clients may ask. Without a key of it there is no limit.'),
+  bans: section(bans.prefault({}), 'Addresses that are ignored.'),
   proxy_protocol: section(proxyProtocol.prefault({}), 'Load balancers that tell for whom they speak.'),
   source_guard: section(sourceGuard.prefault({}), 'Announces whose address is hardly that of a client.'),
 });

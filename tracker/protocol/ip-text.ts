@@ -58,6 +58,13 @@ export function writeIpv6Text(out: Uint8Array, at: number, address: Uint8Array, 
   return end;
 }
 
+/** The address as text; for what happens seldom. */
+export function formatIp({ bytes, family }: PeerAddress): string {
+  const text = Buffer.alloc(MAX_IPV6_TEXT_BYTES);
+  const end = (family === 4 ? writeIpv4Text : writeIpv6Text)(text, 0, bytes, 0);
+  return text.toString('latin1', 0, end);
+}
+
 /**
  * Reads an address, and nothing but an address, from `start` to `end` of `bytes`. An IPv4-mapped IPv6 address becomes
  * the IPv4 address it means; the port of `address` stays. Returns false, with `address` as it was, for anything else:

@@ -7,7 +7,7 @@ import type { Rate } from '../rate-limits.ts';
 
 /** What every gate of this tracker is told. */
 export function gateSettings(config: TrackerConfig): GateSettings {
-  const { limits, source_guard: guard } = config;
+  const { bans, limits, source_guard: guard } = config;
   const proxies = config.http_trackers.flatMap(({ network }) =>
     network.on_reverse_proxy ? network.trusted_proxies : [],
   );
@@ -17,6 +17,7 @@ export function gateSettings(config: TrackerConfig): GateSettings {
       ...classed(proxies, AddressClass.proxy),
       ...classed(config.proxy_protocol.trusted_proxies, AddressClass.proxyProtocol),
       ...classed(limits.exempt, AddressClass.exemptFromLimits),
+      ...classed(bans.exempt, AddressClass.exemptFromBans),
       ...classed(guard.exempt, AddressClass.exemptFromSourceGuard),
     ],
     rates: {

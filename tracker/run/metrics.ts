@@ -1,7 +1,7 @@
 /** The metrics of a running tracker: what they are read from, who records them, and their listener. */
 import { X509Certificate } from 'node:crypto';
 import type { Access } from '../access.ts';
-import type { AddressBans } from '../address-bans.ts';
+import type { BanKeeper } from '../api/ban-keeper.ts';
 import { type ApiServer, openApiServer } from '../api/server.ts';
 import { parseSocketAddress, type SocketAddress } from '../config/address.ts';
 import type { TrackerConfig } from '../config/schema.ts';
@@ -23,7 +23,7 @@ export interface MetricsParts {
   readonly store: Store;
   readonly counters: CounterRows;
   readonly access: Access;
-  readonly bans: AddressBans;
+  readonly bans: BanKeeper;
   readonly database: Database | null;
   readonly completedSync: CompletedSync | null;
   readonly inputs: Inputs;
@@ -103,7 +103,7 @@ function read(parts: MetricsParts): Omit<Readings, 'version'> {
       torrentsWaiting: completedSync?.torrentsWaiting ?? 0,
     },
     access: { whitelistedTorrents: access.whitelistSize, keys: access.keysSize },
-    bannedAddresses: bans.table.size,
+    bannedAddresses: bans.size,
     database: database && { isUp: database.state().kind === 'up', callsWaiting: database.callsWaiting() },
     config: reloads.readings,
     certificates: readCertificates(inputs),

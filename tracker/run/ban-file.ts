@@ -1,0 +1,122 @@
+/**
+ * The file that keeps bans over a restart, where `bans.path` names one: JSON, written anew as a whole under another name
+ * and then put in place, so that it is never half a file. One that can't be read is set aside, and the tracker starts
+ * without its bans.
+ */
+import { open, readFile, rename } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import * as z from 'zod';
+import type { BanStore } from '../api/ban-keeper.ts';
+import { type Ban, BanReason, isBanPrefix } from '../ban-table.ts';
+import { formatIp, readIpText } from '../protocol/ip-text.ts';
+import { PeerAddress } from '../protocol/model.ts';
+import { StartError } from '../start-error.ts';
+import type { Logger } from '../telemetry/log.ts';
+
+const VERSION = 1;
+const FILE_MODE = 0o600;
+const MAX_UNIX_SECONDS = 2 ** 32 - 1;
+
+const seconds = z.int().min(0).max(MAX_UNIX_SECONDS);
+const fileSchema = z.strictObject({
+  version: z.literal(VERSION),
+  bans: z.array(
+    z.strictObject({
+      address: z.string(),
+      prefix_bits: z.int(),
+      reason: z.enum(['wrong_connection_ids', 'by_hand']),
+      since: seconds,
+      until: seconds.nullable(),
+    }),
+  ),
+});
+type FileBan = z.output<typeof fileSchema>['bans'][number];
+
+/** The store behind a path. */
+export function banFile(path: string): BanStore {
+  return {
+    async save(bans) {
+      const temporary = `${path}.new`;
+      const file = await open(temporary, 'w', FILE_MODE);
+      try {
+        await file.writeFile(`${JSON.stringify({ version: VERSION, bans: bans.map(toFile) })}\n`);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(temporary, path);
+      const folder = await open(dirname(path), 'r');
+      try {
+        await folder.sync();
+      } finally {
+        await folder.close();
+      }
+    },
+  };
+}
+
+/**
+ * Reads the bans of an earlier run. Without the file there are none; a file that is none of ours is renamed to
+ * `….damaged`, with a warning. Throws `StartError` when the system does not let it be read.
+ */
+export async function readBanFile(path: string, logger: Logger): Promise<Ban[]> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return [];
+    throw unusable(path, cause);
+  }
+  const bans = parseBans(text);
+  if (typeof bans !== 'string') return bans;
+  const aside = `${path}.damaged`;
+  try {
+    await rename(path, aside);
+  } catch (cause) {
+    throw unusable(path, cause);
+  }
+  logger.warn(`The bans in ${path} can't be read (${bans}); the file is ${aside} now, and nobody is banned`);
+  return [];
+}
+
+function unusable(path: string, cause: unknown): StartError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new StartError(`The bans in ${path} can't be used: ${reason}`, { cause, isUsage: true });
+}
+
+/** The bans in a text, or what is wrong with it. */
+function parseBans(text: string): Ban[] | string {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    return 'not JSON';
+  }
+  const parsed = fileSchema.safeParse(json);
+  if (!parsed.success) return 'not of this version';
+  const bans = parsed.data.bans.map(fromFile);
+  return bans.every((ban) => ban !== null) ? bans : 'an address is none';
+}
+
+function toFile({ address, prefixBits, reason, beginSeconds, endSeconds }: Ban): FileBan {
+  return {
+    address: formatIp(address),
+    prefix_bits: prefixBits,
+    reason: reason === BanReason.byHand ? 'by_hand' : 'wrong_connection_ids',
+    since: beginSeconds,
+    until: endSeconds === 0 ? null : endSeconds,
+  };
+}
+
+function fromFile({ address: text, prefix_bits: prefixBits, reason, since, until }: FileBan): Ban | null {
+  const address = new PeerAddress();
+  const bytes = Buffer.from(text, 'latin1');
+  if (!readIpText(bytes, 0, bytes.length, address) || !isBanPrefix(address.family, prefixBits)) return null;
+  return {
+    address,
+    prefixBits,
+    reason: reason === 'by_hand' ? BanReason.byHand : BanReason.wrongConnectionIds,
+    beginSeconds: since,
+    endSeconds: until ?? 0,
+  };
+}
