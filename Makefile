@@ -19,8 +19,8 @@ BENCH_ARGS ?=
 COUNT ?= 10000000
 
 # Scripts that write checked-in files, and the folders that they write to.
-GENERATORS := tracker/config/reference.ts tracker/telemetry/reference.ts operator/crd/generate.ts
-GENERATED := docs crds
+GENERATORS := tracker/config/reference.ts tracker/telemetry/reference.ts operator/crd/generate.ts operator/chart-files.ts
+GENERATED := docs crds charts
 
 # The lock file that node_modules was installed from. Comparing content, not times, keeps a checkout from reinstalling.
 INSTALLED := node_modules/.installed-package-lock.json

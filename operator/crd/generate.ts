@@ -28,7 +28,10 @@ export function generatedFiles(): GeneratedFile[] {
 
 function definitionText(): string {
   const head = '# Written by operator/crd/generate.ts from the schema: change the schema, not this file.\n';
-  return head + stringify(trackerDefinition(), { lineWidth: 0, aliasDuplicateObjects: false });
+  // kubectl and Helm read YAML 1.1, in which a bare `off` is no text.
+  return (
+    head + stringify(trackerDefinition(), { lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' })
+  );
 }
 
 if (import.meta.main) {

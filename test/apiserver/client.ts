@@ -9,7 +9,12 @@ import { waitFor } from '../support/waiting.ts';
 export interface NamedObject {
   readonly apiVersion: string;
   readonly kind: string;
-  readonly metadata: { readonly name: string; readonly namespace?: string | undefined };
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string | undefined;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
   readonly [field: string]: unknown;
 }
 
@@ -33,6 +38,13 @@ interface Resource {
   readonly name: string;
   readonly kind: string;
   readonly namespaced: boolean;
+}
+
+/** The parts of a CustomResourceDefinition's spec that tell which kind it brings. */
+interface DefinitionSpec {
+  readonly group: string;
+  readonly names: { readonly kind: string };
+  readonly versions: readonly { readonly name: string; readonly served: boolean }[];
 }
 
 /** A client with a bearer token. */
@@ -107,12 +119,24 @@ export class ApiClient {
   /** Applies CustomResourceDefinitions and waits until objects of their kinds can be made. */
   async install(definitions: readonly NamedObject[]): Promise<void> {
     for (const definition of definitions) await this.apply(definition);
+    await this.awaitKinds(definitions);
+  }
+
+  /** Waits until objects of the kinds of definitions can be made. */
+  async awaitKinds(definitions: readonly NamedObject[]): Promise<void> {
     for (const definition of definitions) {
+      // The server took it as a CustomResourceDefinition.
+      const { group, names, versions } = definition['spec'] as DefinitionSpec;
       await waitFor(`${definition.metadata.name} is established`, async () =>
         isEstablished(await this.get(definition)),
       );
+      // Discovery follows a moment later.
+      for (const { name } of versions.filter(({ served }) => served)) {
+        await waitFor(`${names.kind} of ${group}/${name} is known`, () =>
+          this.#find(`/apis/${group}/${name}`, names.kind),
+        );
+      }
     }
-    this.#resources.clear();
   }
 
   /** The path of an object. Rejects when the server does not have its kind. */

@@ -4,30 +4,41 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { trackerDefinition } from '../../operator/crd/definition.ts';
+import { at } from '../operator/environments.ts';
 import { needs } from '../support/parts.ts';
-import { runBinary } from './kubectl.ts';
+import { runBinary } from './commands.ts';
 import { useApiServer } from './server.ts';
-import { DEFINITION_FILE, trackerObject } from './trackers.ts';
+import { DEFINITION_FILE, trackerDefinitionObject, trackerObject } from './trackers.ts';
 
 const EXAMPLES = join(import.meta.dirname, '../../docs/examples');
-const server = useApiServer(async ({ kubeconfigFile }) => {
+const server = useApiServer(async ({ home }) => {
   for (const args of [
     ['apply', '--server-side', '-f', DEFINITION_FILE],
     ['wait', '--for=condition=Established', '--timeout=30s', '-f', DEFINITION_FILE],
   ]) {
-    const { code, stderr } = await runBinary('kubectl', kubeconfigFile, args);
+    const { code, stderr } = await runBinary('kubectl', home, args);
     assert.equal(code, 0, stderr);
   }
 });
 
 /** Runs kubectl and gives what it printed. Rejects with its complaint unless it ends with `code`. */
 async function kubectl(args: readonly string[], input = '', code = 0): Promise<string> {
-  const ended = await runBinary('kubectl', server().kubeconfigFile, args, input);
+  const ended = await runBinary('kubectl', server().home, args, input);
   assert.equal(ended.code, code, `kubectl ${args.join(' ')}: ${ended.stderr}${ended.stdout}`);
   return ended.stdout + ended.stderr;
 }
 
 describe('with kubectl', () => {
+  test('the definition is what its file says, to the letter', needs('apiserver'), async () => {
+    const stored = await server().admin.get(trackerDefinitionObject());
+    assert.deepEqual(
+      at(stored, 'spec.versions.0.schema'),
+      // What is undefined is left out in JSON.
+      JSON.parse(JSON.stringify(at(trackerDefinition(), 'spec.versions.0.schema'))),
+    );
+  });
+
   test('the examples are applied, and applied again change nothing', needs('apiserver'), async () => {
     const names = ['public', 'club', 'tuned', 'edge'];
     const first = await kubectl(['apply', '-f', EXAMPLES]);

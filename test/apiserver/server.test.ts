@@ -3,7 +3,6 @@
  */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { dirname } from 'node:path';
 import { test } from 'node:test';
 import { needs } from '../support/parts.ts';
 import { waitFor } from '../support/waiting.ts';
@@ -25,10 +24,10 @@ test(
   'a server that was killed comes back with its data, and leaves nothing at its end',
   needs('apiserver'),
   async () => {
-    let file = '';
+    let home = '';
     let last = 0;
     await withServer(async (server) => {
-      file = server.kubeconfigFile;
+      home = server.home;
       await server.admin.apply(CONFIG);
       const first = server.pid;
       await server.kill();
@@ -38,7 +37,7 @@ test(
       assert.notEqual(last, first);
       assert.deepEqual((await server.admin.get(CONFIG))?.['data'], { a: 'b' });
     });
-    assert.equal(existsSync(dirname(file)), false);
+    assert.equal(existsSync(home), false);
     assert.throws(() => process.kill(last, 0));
   },
 );

@@ -35,8 +35,8 @@ export interface ApiServer {
   readonly admin: ApiClient;
   /** The text of a kubeconfig for a bearer token; without one for the administrator's. */
   kubeconfig(token?: string, namespace?: string): string;
-  /** The path of a file with the administrator's kubeconfig, which goes with the server. */
-  readonly kubeconfigFile: string;
+  /** A folder that goes with the server; its file `kubeconfig` is the administrator's. */
+  readonly home: string;
   /** A token of a service account, as a pod gets it; account and namespace are made when they are missing. */
   serviceAccountToken(namespace: string, name: string): Promise<string>;
   /** Every request so far that a user made, from the audit log. */
@@ -124,15 +124,14 @@ async function open(folder: string, programs: Set<Program>, close: () => Promise
   const admin = new ApiClient(url, authority, adminToken);
   const kubeconfig = (token = adminToken, namespace = 'default') =>
     kubeconfigText({ url, authority, token, namespace });
-  const kubeconfigFile = join(folder, 'kubeconfig');
-  writeFileSync(kubeconfigFile, kubeconfig());
+  writeFileSync(join(folder, 'kubeconfig'), kubeconfig());
 
   return {
     url,
     authority,
     admin,
     kubeconfig,
-    kubeconfigFile,
+    home: folder,
     get pid() {
       assert(server?.child.pid !== undefined, 'the server does not run');
       return server.child.pid;

@@ -1,9 +1,9 @@
 /**
- * Runs kubectl and helm against a test server, with nothing of the user's own settings and caches.
+ * Runs kubectl and helm, with nothing of the user's own settings and caches.
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { dirname } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { type BinaryName, findBinary } from './binaries.ts';
 
@@ -18,10 +18,13 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** Runs one of the programs with arguments and, where there is one, a text on its standard input. */
+/**
+ * Runs one of the programs with arguments and, where there is one, a text on its standard input. `home` is the folder of its
+ * settings and caches; the file `kubeconfig` in it says where the server is, if there is one.
+ */
 export async function runBinary(
   name: BinaryName,
-  kubeconfigFile: string,
+  home: string,
   args: readonly string[],
   input = '',
 ): Promise<Ended> {
@@ -32,8 +35,8 @@ export async function runBinary(
     maxBuffer: 64 * 1024 * 1024,
     env: {
       PATH: process.env['PATH'],
-      HOME: dirname(kubeconfigFile),
-      KUBECONFIG: kubeconfigFile,
+      HOME: home,
+      KUBECONFIG: join(home, 'kubeconfig'),
       // kubectl diff calls a program that may answer in the user's language.
       LC_ALL: 'C',
     },

@@ -1,0 +1,144 @@
+/**
+ * What the operator may do in a cluster: every verb that it uses, and no other. The roles of the chart, `torrust-operator
+ * check` and the tests all read this table. Nothing in it reaches every object of a kind that the operator does not write.
+ */
+import { GROUP, PLURAL } from './crd/tracker.ts';
+
+/** A verb of a role. */
+export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete';
+
+/** Verbs on the resources of one API group. */
+export interface Permission {
+  /** Empty for the core. */
+  readonly group: string;
+  /** Plural names; a subresource behind a slash. */
+  readonly resources: readonly string[];
+  readonly verbs: readonly Verb[];
+  /**
+   * `watched`: in the namespaces whose trackers are run, or everywhere. `own`: in the operator's namespace. `cluster`: of
+   * the whole cluster, without which less is known and everything still works.
+   */
+  readonly scope: 'watched' | 'own' | 'cluster';
+  /** The API may be missing. */
+  readonly isOptional?: true;
+  /** What it is for, as the end of a sentence. */
+  readonly why: string;
+}
+
+/** A server-side apply is a patch, and a create where the object is not there yet. */
+const WRITE = ['get', 'list', 'watch', 'create', 'patch', 'delete'] as const;
+/** What holds data is never deleted. */
+const KEEP = ['get', 'list', 'watch', 'create', 'patch'] as const;
+
+/** Everything that the operator may do. */
+export const PERMISSIONS: readonly Permission[] = [
+  { group: GROUP, resources: [PLURAL], verbs: ['list', 'watch'], scope: 'watched', why: 'to see trackers' },
+  {
+    group: GROUP,
+    resources: [`${PLURAL}/status`],
+    verbs: ['patch'],
+    scope: 'watched',
+    why: 'to tell how they are',
+  },
+  {
+    group: GROUP,
+    resources: [`${PLURAL}/finalizers`],
+    verbs: ['update'],
+    scope: 'watched',
+    why: 'to own what belongs to a tracker, where a cluster asks for that right (OwnerReferencesPermissionEnforcement)',
+  },
+  {
+    group: '',
+    resources: ['configmaps', 'services', 'serviceaccounts'],
+    verbs: WRITE,
+    scope: 'watched',
+    why: 'to run trackers',
+  },
+  {
+    group: '',
+    resources: ['secrets', 'persistentvolumeclaims'],
+    verbs: KEEP,
+    scope: 'watched',
+    why: 'for tokens, keys, certificates and data',
+  },
+  {
+    group: '',
+    resources: ['pods'],
+    verbs: ['list', 'watch'],
+    scope: 'watched',
+    why: 'to see how trackers run',
+  },
+  {
+    group: '',
+    resources: ['events'],
+    verbs: ['list'],
+    scope: 'watched',
+    why: 'to learn why a pod does not start',
+  },
+  {
+    group: 'apps',
+    resources: ['deployments', 'statefulsets', 'daemonsets'],
+    verbs: WRITE,
+    scope: 'watched',
+    why: 'to run trackers',
+  },
+  {
+    group: 'policy',
+    resources: ['poddisruptionbudgets'],
+    verbs: WRITE,
+    scope: 'watched',
+    why: 'to keep a drain of nodes orderly',
+  },
+  {
+    group: 'networking.k8s.io',
+    resources: ['networkpolicies', 'ingresses'],
+    verbs: WRITE,
+    scope: 'watched',
+    why: 'to guard trackers and to lead to them',
+  },
+  {
+    group: 'gateway.networking.k8s.io',
+    resources: ['httproutes', 'udproutes'],
+    verbs: WRITE,
+    scope: 'watched',
+    isOptional: true,
+    why: 'for spec.exposure.gateway',
+  },
+  {
+    group: 'monitoring.coreos.com',
+    resources: ['servicemonitors', 'prometheusrules'],
+    verbs: WRITE,
+    scope: 'watched',
+    isOptional: true,
+    why: 'for spec.monitoring',
+  },
+  {
+    group: 'cert-manager.io',
+    resources: ['certificates'],
+    verbs: WRITE,
+    scope: 'watched',
+    isOptional: true,
+    why: 'for certificates by cert-manager',
+  },
+  {
+    group: 'events.k8s.io',
+    resources: ['events'],
+    verbs: ['create', 'patch'],
+    scope: 'watched',
+    why: 'to tell what happened',
+  },
+  {
+    group: '',
+    resources: ['nodes'],
+    verbs: ['get'],
+    scope: 'cluster',
+    why: 'for the addresses that clients reach',
+  },
+  {
+    group: 'coordination.k8s.io',
+    resources: ['leases'],
+    verbs: ['get', 'create', 'update'],
+    scope: 'own',
+    why: 'so that one of several operators works',
+  },
+];

@@ -1,0 +1,60 @@
+/**
+ * Values for which the operator's chart is rendered: each turns on or off what the others leave.
+ */
+
+const DIGEST = `sha256:${'0123456789abcdef'.repeat(4)}`;
+
+/** By what they are for. */
+export const OPERATOR_VALUES: Record<string, object> = {
+  'what it says by itself': {},
+  'chosen namespaces': { namespaces: ['team-a', 'team-b'] },
+  'chosen namespaces, and no right on anything of the whole cluster': {
+    namespaces: ['team-a'],
+    rbac: { nodes: false, aggregate: false },
+    crds: { enabled: false },
+  },
+  'a machine of one': {
+    replicas: 1,
+    leaderElection: { enabled: false },
+    podDisruptionBudget: { enabled: false },
+    networkPolicy: { enabled: false },
+    crds: { keep: false },
+  },
+  'images by digest, from elsewhere': {
+    image: {
+      repository: 'registry.example:5000/operator',
+      digest: DIGEST,
+      pullPolicy: 'Always',
+      pullSecrets: [{ name: 'regcred' }],
+    },
+    trackerImage: { repository: 'registry.example:5000/tracker', tag: '1.2.3', digest: DIGEST },
+  },
+  'everything that watches it': {
+    serviceMonitor: { enabled: true, labels: { release: 'prometheus' } },
+    rules: { enabled: true, labels: { release: 'prometheus' } },
+    dashboards: { enabled: true, annotations: { folder: 'torrust' } },
+    networkPolicy: { metricsFrom: [{ podSelector: { matchLabels: { app: 'prometheus' } } }] },
+  },
+  'everything about pods': {
+    labels: { team: 'seeds' },
+    podLabels: { mesh: 'off' },
+    podAnnotations: { 'example.com/a': 'b' },
+    priorityClassName: 'system-cluster-critical',
+    nodeSelector: { disk: 'ssd' },
+    tolerations: [{ key: 'infra', operator: 'Exists' }],
+    affinity: { nodeAffinity: {} },
+    topologySpreadConstraints: [
+      { maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable: 'DoNotSchedule', labelSelector: {} },
+    ],
+    extraArgs: ['--dry-run'],
+    extraEnv: [{ name: 'HTTPS_PROXY', value: 'http://proxy.example:3128' }],
+    resources: {},
+    log: { level: 'debug' },
+  },
+  'names and accounts of others': {
+    fullnameOverride: 'trackers',
+    serviceAccount: { create: false, name: 'robot' },
+    rbac: { create: false },
+    selftest: { namespace: 'team-b' },
+  },
+};
