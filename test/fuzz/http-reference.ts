@@ -7,12 +7,11 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { SocketAddress } from '../../tracker/config/address.ts';
-import { HttpService } from '../../tracker/net/http-service.ts';
+import { HttpService, MAX_HEAD_BYTES } from '../../tracker/net/http-service.ts';
 import { PeerAddress } from '../../tracker/protocol/model.ts';
 import { exchange, type HttpAnswer } from './http-answers.ts';
 import type { TrackerParts } from './in-process-listeners.ts';
 
-const MAX_HEAD_BYTES = 16_384;
 const UPGRADE_OPTION = /(^|[,\s])upgrade([,\s]|$)/i;
 
 export interface ReferenceAnswers {

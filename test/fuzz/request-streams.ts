@@ -123,7 +123,7 @@ const PIECES = [
   '&',
   '?',
 ].map((text) => Buffer.from(text, 'latin1'));
-const MAX_STREAM_BYTES = 40_000;
+const MAX_STREAM_BYTES = 100_000;
 
 /** A stream of the generator's own making or a changed one of the corpus. */
 export function makeStream(random: Random): RequestStream {
@@ -206,7 +206,7 @@ function makeTarget(random: Random): string {
       ]);
     default:
       return random.oneIn(6)
-        ? `/announce?${'x'.repeat(random.oneIn(2) ? 8_182 + random.below(4) : random.below(20_000))}`
+        ? `/announce?${'x'.repeat(random.oneIn(2) ? 65_522 + random.below(4) : random.below(80_000))}`
         : `/announce?q=${random.bytes(random.below(12)).toString('latin1')}`;
   }
 }

@@ -8,10 +8,12 @@ import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { before, describe, test, type TestContext } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { SocketAddress } from '../../tracker/config/address.ts';
 import { get } from '../net/http-exchange.ts';
 import { SOCKET_PATHS, threadsOfSuite } from '../net/tracker-threads.ts';
 import { waitFor } from '../support/waiting.ts';
+import { makeTracker, openNative } from './in-process-listeners.ts';
 
 const HEALTH_REQUEST = 'GET /health_check HTTP/1.1\r\nHost: tracker\r\n\r\n';
 /** The tracker gives five seconds; a busy machine gets some more. */
@@ -58,7 +60,7 @@ const NUISANCES: Record<string, Nuisance> = {
 /** What is too large, with the status that it is refused with, if the client still hears it. */
 const TOO_LARGE: Record<string, { readonly begin: string; readonly more: string; readonly status: number }> =
   {
-    'a target without end': { begin: 'GET /announce?', more: 'x', status: 414 },
+    'a target without end': { begin: 'GET /announce?', more: 'xxxx', status: 414 },
     'a header without end': { begin: `${HEALTH_REQUEST.slice(0, -2)}X: `, more: 'x', status: 431 },
     'headers without end': { begin: HEALTH_REQUEST.slice(0, -2), more: 'X: y\r\n', status: 431 },
   };
@@ -146,6 +148,25 @@ describe('Clients that are a nuisance', () => {
   test('leave no descriptor behind', async () => {
     await waitFor('as few descriptors as before', () => openDescriptors() <= descriptors, DOOR_MILLIS);
   });
+});
+
+test('Clients whose long requests have no end hold only so much memory of native sockets together', async (context) => {
+  // All that is held is more than the 64 MiB that may be.
+  const parts = makeTracker({ http_trackers: [{ bind_address: '127.0.0.1:0' }] }, 2 ** 20);
+  const listeners = openNative(parts);
+  context.after(() => listeners.close());
+  const clients = await Promise.all(
+    Array.from({ length: 1_200 }, () => open(context, listeners.addresses[0])),
+  );
+  const request = `GET /announce?${'x'.repeat(60_000)}`;
+  await Promise.all(clients.map((client) => new Promise((resolve) => client.write(request, resolve))));
+  const begin = performance.now();
+  while (!clients.some(({ closed }) => closed)) {
+    listeners.step();
+    await nextTurn();
+  }
+  assert.ok(performance.now() - begin < PROMPT_MILLIS, 'before their time is over');
+  assert.ok(clients.filter(({ closed }) => closed).length < 200, 'and no more than have to go');
 });
 
 describe('More clients than there are descriptors', { concurrency: true }, () => {

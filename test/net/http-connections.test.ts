@@ -71,12 +71,20 @@ forEachSocketPath((sockets) => {
           allow: 'GET,HEAD',
         },
         'a POST to nowhere': { method: 'POST', target: '/nowhere', status: 404 },
+        'the longest target': { method: 'GET', target: `/health_check?${'a'.repeat(65_520)}`, status: 200 },
         'a target that is too long': {
           method: 'GET',
-          target: `/announce?${'a'.repeat(8200)}`,
+          target: `/announce?${'a'.repeat(65_525)}`,
           status: 414,
         },
       };
+      test('431 for headers that are too long, and 200 for as many bytes in a target', async () => {
+        const [http] = suite.threads.http;
+        const long = await get(http, '/health_check', { headers: { long: 'a'.repeat(17_000) } });
+        assert.equal(long.status, 431);
+        assert.equal((await get(http, `/health_check?${'a'.repeat(17_000)}`)).status, 200);
+      });
+
       for (const [title, { method, target, status, allow }] of Object.entries(cases)) {
         test(`${status} for ${title}`, async () => {
           const { threads } = suite;

@@ -44,7 +44,7 @@ forEachSocketPath((sockets) => {
       assert.deepEqual(suite.threads.swarms(), before);
     });
 
-    for (const count of [1, 74, 75, 110]) {
+    for (const count of [1, 74, 75, 120, 900]) {
       test(`of ${count} info hashes is answered for all of them`, async () => {
         const { body } = await get(
           suite.threads.http[0],

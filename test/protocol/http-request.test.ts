@@ -5,7 +5,13 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import fc from 'fast-check';
-import { HeadState, HttpMethod, readRequestHead, RequestHead } from '../../tracker/protocol/http-request.ts';
+import {
+  HeadState,
+  HttpMethod,
+  MAX_HEADER_BYTES,
+  readRequestHead,
+  RequestHead,
+} from '../../tracker/protocol/http-request.ts';
 
 const MAX_TARGET_BYTES = 100;
 /** Room that the reader gives a request line beside the target. */
@@ -274,6 +280,32 @@ suite('a request head is refused:', () => {
 suite('a request line is refused as too long:', () => {
   for (const [title, text] of Object.entries(TOO_LONG)) {
     test(title, () => assert.equal(read(text), HeadState.targetTooLong));
+  }
+});
+
+suite('headers are read up to a length in all, and refused beyond it:', () => {
+  const begin = 'GET / HTTP/1.1\r\n';
+  const rest = 'Host: a\r\nX: \r\n\r\n'.length;
+  const cases: Record<string, { text: string; state: HeadState }> = {
+    'the most': { text: `${'x'.repeat(MAX_HEADER_BYTES - rest)}\r\n\r\n`, state: HeadState.complete },
+    'a byte more': {
+      text: `${'x'.repeat(MAX_HEADER_BYTES - rest + 1)}\r\n\r\n`,
+      state: HeadState.headersTooLong,
+    },
+    'one without an end': { text: 'x'.repeat(MAX_HEADER_BYTES), state: HeadState.headersTooLong },
+    many: { text: 'y\r\nX: '.repeat(MAX_HEADER_BYTES / 6), state: HeadState.headersTooLong },
+  };
+  for (const [title, { text, state }] of Object.entries(cases)) {
+    test(title, () => {
+      const whole = `${begin}Host: a\r\nX: ${text}`;
+      assert.equal(read(whole), state);
+      // However much of it has come, it is never anything else.
+      for (let cut = 0; cut < whole.length; cut += cut < MAX_HEADER_BYTES ? 500 : 1) {
+        const early = read(whole.slice(0, cut));
+        const isRefused = cut >= begin.length + MAX_HEADER_BYTES && state !== HeadState.complete;
+        assert.equal(early, isRefused ? state : HeadState.incomplete, `cut at ${cut}`);
+      }
+    });
   }
 });
 

@@ -26,6 +26,7 @@ import {
   PathKey,
   readPathKey,
 } from '../protocol/http-route.ts';
+import { MAX_HEADER_BYTES, MAX_LINE_OVERHEAD } from '../protocol/http-request.ts';
 import { readIpText } from '../protocol/ip-text.ts';
 import type { Gate } from '../gate.ts';
 import { Counter } from '../swarm/counters.ts';
@@ -36,8 +37,13 @@ import type { HttpListenerSetup, HttpLiveSettings } from './listener.ts';
 import { ProxiedAddress } from './proxied-address.ts';
 import { BANNED_TEXT, LOCAL_SOURCE_TEXT, TOO_MANY_REQUESTS_TEXT, verdictText } from './verdict-text.ts';
 
-/** The longest request target; longer ones are for the socket to refuse. */
-export const MAX_TARGET_BYTES = 8192;
+/**
+ * The longest request target; longer ones are for the socket to refuse. Torrust Tracker's own limit, which is that of its
+ * library: the `http` crate takes no longer URI.
+ */
+export const MAX_TARGET_BYTES = 65_534;
+/** The longest request head: the target, what stands around it in its line, and the headers. */
+export const MAX_HEAD_BYTES = MAX_TARGET_BYTES + MAX_LINE_OVERHEAD + MAX_HEADER_BYTES;
 /** The most peers of a reply; the configuration allows no more. */
 const MAX_PEERS = 1000;
 /** More info hashes don't fit into a target: each takes at least `info_hash=` and 20 bytes. */

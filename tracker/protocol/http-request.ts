@@ -6,12 +6,16 @@
 import { asciiBytes } from './bencode.ts';
 
 /** What came of reading: the whole head is there, or more bytes are needed, or the connection must be refused. */
-export const HeadState = { complete: 0, incomplete: 1, bad: 2, targetTooLong: 3 } as const;
+export const HeadState = { complete: 0, incomplete: 1, bad: 2, targetTooLong: 3, headersTooLong: 4 } as const;
 export type HeadState = (typeof HeadState)[keyof typeof HeadState];
 
 export const HttpMethod = { get: 0, head: 1, other: 2 } as const;
 export type HttpMethod = (typeof HttpMethod)[keyof typeof HttpMethod];
 
+/** Room in a request line beside the target: a method, the spaces around the target, the version and the line's end. */
+export const MAX_LINE_OVERHEAD = 32;
+/** The most bytes between the request line and the end of the head. */
+export const MAX_HEADER_BYTES = 16_384;
 /** More `X-Forwarded-For` lines are refused. */
 const MAX_FORWARDED = 16;
 
@@ -91,9 +95,13 @@ export function readRequestHead(
   let hosts = 0;
   let lengths = 0;
   at = lineEnd + 2;
+  const headerLimit = at + MAX_HEADER_BYTES;
   for (;;) {
-    const headerEnd = findLineEnd(bytes, at, end);
-    if (headerEnd < 0) return headerEnd === BAD_LINE ? HeadState.bad : HeadState.incomplete;
+    const headerEnd = findLineEnd(bytes, at, Math.min(end, headerLimit));
+    if (headerEnd < 0) {
+      if (headerEnd === BAD_LINE) return HeadState.bad;
+      return end >= headerLimit ? HeadState.headersTooLong : HeadState.incomplete;
+    }
     if (headerEnd === at) {
       head.end = at + 2;
       // HTTP/1.1 demands one host; none or several are two meanings.
@@ -112,8 +120,6 @@ export function readRequestHead(
 
 const MORE = -1;
 const BAD_LINE = -2;
-/** Room in a request line beside the target: a method, the spaces around the target, the version and the line's end. */
-const MAX_LINE_OVERHEAD = 32;
 
 /** Where the CR of the line's end is; `MORE` when it has not come, `BAD_LINE` for control bytes in the line. */
 function findLineEnd(bytes: Uint8Array, start: number, end: number): number {

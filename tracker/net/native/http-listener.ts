@@ -10,7 +10,7 @@
 import { HeadState, HttpMethod, readRequestHead, RequestHead } from '../../protocol/http-request.ts';
 import { PeerAddress } from '../../protocol/model.ts';
 import { PacketMemory } from '../../protocol/udp.ts';
-import { type HttpService, MAX_TARGET_BYTES } from '../http-service.ts';
+import { type HttpService, MAX_HEAD_BYTES, MAX_TARGET_BYTES } from '../http-service.ts';
 import { ListenError } from '../../listen-error.ts';
 import { Introduced } from '../introduction.ts';
 import type { HttpListenerSetup } from '../listener.ts';
@@ -41,16 +41,22 @@ import type { NativeListener } from './native-listener.ts';
 /** Torrust Tracker's limit for a request's head, and for the wait for the next request on a connection. */
 const PATIENCE_MILLIS = 5_000;
 const PATIENCE_SECONDS = PATIENCE_MILLIS / 1000;
-/** The longest request head. */
-const MAX_HEAD_BYTES = 2 * MAX_TARGET_BYTES;
 /** Connections that may wait in one thread, descriptors permitting; the one that has waited longest goes for a new one. */
 const MAX_CONNECTIONS = 8_192;
+/** What all waiting connections of a listener and thread may hold; beyond it, those that have waited longest go. */
+const MAX_HELD_BYTES = 64 * 2 ** 20;
 const BACKLOG = 4_096;
 /** Connections that are taken before other sockets of the thread have their turn. */
 const ACCEPTS_PER_EVENT = 64;
 
 const ADDRESS_LENGTH = SOCKET_ADDRESS_BYTES;
 const INPUT = 64;
+
+const REFUSAL_STATUS = {
+  [HeadState.bad]: 400,
+  [HeadState.targetTooLong]: 414,
+  [HeadState.headersTooLong]: 431,
+} as const;
 
 /** A connection that waits. */
 interface Connection {
@@ -116,6 +122,8 @@ class NativeHttpListener implements EventSource, Ticking {
   readonly #source = new PeerAddress();
   /** In the order in which they began to wait. */
   readonly #waiting = new Set<Connection>();
+  /** Bytes of `received` and `unsent` of all that wait. */
+  #heldBytes = 0;
   #nowMillis = performance.now();
   #isClosing = false;
   /** As of a waiting connection, for the one that was accepted last. */
@@ -143,7 +151,7 @@ class NativeHttpListener implements EventSource, Ticking {
   tick(nowMillis: number): void {
     this.#nowMillis = nowMillis;
     for (const connection of this.#waiting) {
-      if (connection.deadlineMillis > nowMillis) return;
+      if (connection.deadlineMillis > nowMillis && this.#heldBytes <= MAX_HELD_BYTES) return;
       this.#end(connection);
     }
   }
@@ -165,7 +173,7 @@ class NativeHttpListener implements EventSource, Ticking {
     }
     // Nothing is there after all.
     if (count < 0) return;
-    connection.received = null;
+    this.#hold(connection, null, null);
     this.#serve(connection.fd, connection.source, before + count, connection);
   }
 
@@ -246,7 +254,7 @@ class NativeHttpListener implements EventSource, Ticking {
         return;
       }
       if (state !== HeadState.complete) {
-        this.#refuse(fd, state === HeadState.targetTooLong ? 414 : 400, connection);
+        this.#refuse(fd, REFUSAL_STATUS[state], connection);
         return;
       }
       const keepsAlive = this.#answer(source);
@@ -328,7 +336,7 @@ class NativeHttpListener implements EventSource, Ticking {
       return false;
     }
     const waiting = this.#wait(fd, connection, pending, true);
-    waiting.unsent = bytes.slice(start + Math.max(sent, 0), end);
+    this.#hold(waiting, waiting.received, bytes.slice(start + Math.max(sent, 0), end));
     waiting.closesAfterSending = closes;
     this.#loop.change(fd, EPOLLOUT);
     return false;
@@ -348,7 +356,7 @@ class NativeHttpListener implements EventSource, Ticking {
     }
     this.#service.readClock();
     this.#memory.bytes.set(received, INPUT);
-    connection.received = null;
+    this.#hold(connection, null, null);
     this.#serve(connection.fd, connection.source, received.length, connection);
   }
 
@@ -358,10 +366,10 @@ class NativeHttpListener implements EventSource, Ticking {
     bytes.set(unsent);
     const sent = this.#libc.send(connection.fd, address, unsent.length, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent === unsent.length) {
-      connection.unsent = null;
+      this.#hold(connection, connection.received, null);
       return true;
     }
-    if (sent >= 0) connection.unsent = unsent.slice(sent);
+    if (sent >= 0) this.#hold(connection, connection.received, unsent.slice(sent));
     else if (this.#libc.errno() !== Errno.EAGAIN) this.#end(connection);
     return false;
   }
@@ -374,7 +382,7 @@ class NativeHttpListener implements EventSource, Ticking {
     isFresh = false,
   ): Connection {
     if (connection !== null) {
-      connection.received = received;
+      this.#hold(connection, received, connection.unsent);
       if (isFresh) {
         connection.deadlineMillis = this.#nowMillis + PATIENCE_MILLIS;
         this.#waiting.delete(connection);
@@ -390,14 +398,22 @@ class NativeHttpListener implements EventSource, Ticking {
       fd,
       source,
       deadlineMillis: this.#nowMillis + PATIENCE_MILLIS,
-      received,
+      received: null,
       unsent: null,
       closesAfterSending: false,
       isIntroduced: this.#isIntroduced,
     };
+    this.#hold(fresh, received, null);
     this.#waiting.add(fresh);
     this.#loop.watch(fd, { handle: () => this.resume(fresh) });
     return fresh;
+  }
+
+  /** Gives a connection other bytes to hold. */
+  #hold(connection: Connection, received: Uint8Array | null, unsent: Uint8Array | null): void {
+    this.#heldBytes += heldBytes(received, unsent) - heldBytes(connection.received, connection.unsent);
+    connection.received = received;
+    connection.unsent = unsent;
   }
 
   #close(fd: number, connection: Connection | null): void {
@@ -415,8 +431,13 @@ class NativeHttpListener implements EventSource, Ticking {
   }
 
   #end(connection: Connection): void {
+    this.#hold(connection, null, null);
     this.#waiting.delete(connection);
     this.#loop.forget(connection.fd);
     this.#libc.close(connection.fd);
   }
+}
+
+function heldBytes(received: Uint8Array | null, unsent: Uint8Array | null): number {
+  return (received?.length ?? 0) + (unsent?.length ?? 0);
 }

@@ -9,8 +9,9 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
 import { isDeepStrictEqual } from 'node:util';
 import { PeerAddress } from '../../protocol/model.ts';
+import { MAX_HEADER_BYTES } from '../../protocol/http-request.ts';
 import { readIpText } from '../../protocol/ip-text.ts';
-import { type HttpService, MAX_TARGET_BYTES } from '../http-service.ts';
+import { type HttpService, MAX_HEAD_BYTES, MAX_TARGET_BYTES } from '../http-service.ts';
 import { ListenError } from '../../listen-error.ts';
 import { IntroducedConnections } from './introduced-connections.ts';
 import type { HttpListenerSetup, Listener, TlsPair } from '../listener.ts';
@@ -23,7 +24,7 @@ const SERVER_OPTIONS = {
   requestTimeout: HEAD_MILLIS,
   keepAliveTimeout: IDLE_MILLIS,
   connectionsCheckingInterval: 1_000,
-  maxHeaderSize: 2 * MAX_TARGET_BYTES,
+  maxHeaderSize: MAX_HEAD_BYTES,
   noDelay: true,
 };
 /** The same for the greetings of TLS, which come before any request. */
@@ -113,13 +114,13 @@ function createHandler(
   clientOf: (socket: Socket) => PeerAddress | undefined,
   isClosing: () => boolean,
 ): Handler {
-  const target = Buffer.alloc(2 * MAX_TARGET_BYTES);
+  const target = Buffer.alloc(MAX_TARGET_BYTES);
   const ownSource = new PeerAddress();
   return (request, response) => {
     response.sendDate = false;
     const url = request.url ?? '';
-    if (url.length > MAX_TARGET_BYTES) {
-      response.writeHead(414, REFUSAL_HEADERS).end();
+    if (url.length > MAX_TARGET_BYTES || headerBytes(request) > MAX_HEADER_BYTES) {
+      response.writeHead(url.length > MAX_TARGET_BYTES ? 414 : 431, REFUSAL_HEADERS).end();
       return;
     }
     const client = clientOf(request.socket);
@@ -161,6 +162,14 @@ function createHandler(
 function refuseExpectation(_request: IncomingMessage, response: ServerResponse): void {
   response.sendDate = false;
   response.writeHead(400, REFUSAL_HEADERS).end();
+}
+
+/** The bytes of the headers and of the empty line behind them; the server has only a limit for the whole head. */
+function headerBytes({ rawHeaders }: IncomingMessage): number {
+  let bytes = 2;
+  // Names and values in turn, with a colon, a space or the end of the line behind each.
+  for (const text of rawHeaders) bytes += text.length + 2;
+  return bytes;
 }
 
 function readSource(socket: Socket, source: PeerAddress): boolean {
