@@ -216,6 +216,7 @@ export class UdpService {
     const reply = this.#reply;
     const firstPeer = (outputOffset + ANNOUNCE_REPLY_HEAD_BYTES) >> 1;
     reply.halves = output.halves;
+    reply.words = output.words;
     reply.ipv4Half = firstPeer;
     reply.ipv6Half = firstPeer;
     reply.families = isIpv4 ? 1 : 2;

@@ -61,8 +61,8 @@ export class AnnounceRequest {
       words[19] = address.words[3];
       portByte = 80;
     }
-    this.bytes[portByte] = port >>> 8;
-    this.bytes[portByte + 1] = port & 0xff;
+    // In network order, as one number: who reads a half of two bytes just written waits for both to reach the cache.
+    this.halves[portByte >> 1] = ((port & 0xff) << 8) | (port >>> 8);
   }
 }
 
@@ -113,8 +113,9 @@ export const SwarmChange = {
  * index for both gets one family at most (`families`).
  */
 export class AnnounceReply {
-  /** Where endpoints go: usually the datagram that will be sent. */
+  /** Where endpoints go, the same memory in two widths: usually the datagram that will be sent. */
   halves: Uint16Array;
+  words: Int32Array;
   ipv4Half = 0;
   ipv6Half = 0;
   /** Where peer ids go, five words each, those of the IPv4 peers first; null when nobody wants them. */
@@ -137,6 +138,7 @@ export class AnnounceReply {
 
   constructor(halves: Uint16Array) {
     this.halves = halves;
+    this.words = new Int32Array(halves.buffer, halves.byteOffset, halves.length >> 1);
   }
 
   /** Says that the swarm is empty and that nothing changed. */

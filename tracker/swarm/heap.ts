@@ -171,5 +171,5 @@ function binThatFits(size: number): number {
 }
 
 function lowestBit(bits: number): number {
-  return 31 - Math.clz32(bits & -bits);
+  return 31 - Math.clz32(bits & (~bits + 1));
 }

@@ -26,9 +26,18 @@ const REQUEST_ENDPOINT = AnnounceRequest.ENDPOINT_HALF;
 const COUNT_MASK = 0xffff;
 const CAPACITY_SHIFT = 16;
 
+/** More than the seconds of any stamp: stands in for those of a peer that has another address. */
+const OTHER_ADDRESS = 2 ** 30;
+
 /** One in each byte of a word, and the highest bit of each. */
 const EACH_BYTE = 0x01010101;
-const HIGH_BITS = 0x80808080;
+const HIGH_BITS = 0x80808080 | 0;
+
+/** Where endpoints go: the same memory in two widths. The machine is little-endian, as all that Node.js runs on today. */
+export interface EndpointMemory {
+  readonly halves: Uint16Array;
+  readonly words: Int32Array;
+}
 
 /** Works on pages of one segment and one family. Holds no state of its own. */
 export class PeerPages {
@@ -76,7 +85,7 @@ export class PeerPages {
     const tags = tagWords(count);
     copyWords(words, page + 1, target + 1, tags);
     copyWords(words, this.#idTagsAt(page), this.#idTagsAt(target), tags);
-    this.copyEndpoints(page, 0, count, this.#halves, this.endpointAt(target, 0));
+    this.copyEndpoints(page, 0, count, this.#segment, this.endpointAt(target, 0));
     copyWords(words, this.stampAt(page, 0), this.stampAt(target, 0), count);
     copyWords(words, this.detailAt(page, 0), this.detailAt(target, 0), count * DETAIL_WORDS);
     this.setCount(target, count);
@@ -147,17 +156,21 @@ export class PeerPages {
     const bytes = this.#bytes;
     bytes[(targetPage + 1) * 4 + targetSlot] = bytes[(page + 1) * 4 + slot];
     bytes[this.#idTagsAt(targetPage) * 4 + targetSlot] = bytes[this.#idTagsAt(page) * 4 + slot];
-    this.copyEndpoints(page, slot, 1, this.#halves, this.endpointAt(targetPage, targetSlot));
+    this.copyEndpoints(page, slot, 1, this.#segment, this.endpointAt(targetPage, targetSlot));
     words[this.stampAt(targetPage, targetSlot)] = words[this.stampAt(page, slot)];
     copyWords(words, this.detailAt(page, slot), this.detailAt(targetPage, targetSlot), DETAIL_WORDS);
   }
 
-  /** Copies the endpoints of `count` slots from `slot` on. */
-  copyEndpoints(page: number, slot: number, count: number, target: Uint16Array, targetHalf: number): void {
+  /** Copies the endpoints of `count` slots from `slot` on, to half `targetHalf` of `target`. */
+  copyEndpoints(page: number, slot: number, count: number, target: EndpointMemory, targetHalf: number): void {
     const halves = this.#halves;
-    const at = this.endpointAt(page, slot);
-    const length = count * this.endpointHalves;
-    for (let i = 0; i < length; i++) target[targetHalf + i] = halves[at + i];
+    let at = this.endpointAt(page, slot);
+    let to = targetHalf;
+    const end = (to + count * this.endpointHalves) | 0;
+    // Two halves at a time, from where the target has a whole word.
+    if (to < end && (to & 1) !== 0) target.halves[to++] = halves[at++];
+    copyPairs(this.#words, at, target.words, to >> 1, (end - to) >> 1);
+    if (to < end && (end & 1) !== 0) target.halves[end - 1] = halves[(at + end - 1 - to) | 0];
   }
 
   /** Copies the peer ids of `count` slots from `slot` on. */
@@ -172,55 +185,50 @@ export class PeerPages {
 
   /** The slot of the peer with the announcer's address and port, or -1. */
   findEndpoint(page: number, request: AnnounceRequest): number {
-    const words = this.#words;
     const count = this.count(page);
-    const wanted = Math.imul(this.#endpointTag(request), EACH_BYTE);
-    const tags = page + 1;
-    for (let slot = 0; slot < count; slot += 4) {
-      let hits = equalBytes(words[tags + (slot >> 2)] ^ wanted);
-      while (hits !== 0) {
-        const hit = slot + lowestByte(hits);
-        if (hit < count && this.#hasEndpoint(page, hit, request)) return hit;
-        hits &= hits - 1;
-      }
+    const wanted = this.#endpointTag(request);
+    for (let slot = -1; ;) {
+      slot = findTag(this.#words, page + 1, count, wanted, slot + 1);
+      if (slot < 0 || this.#hasEndpoint(page, slot, request)) return slot;
     }
-    return -1;
   }
 
   /** The slot of the peer with the announcer's address and peer id, or -1. */
   findPeerId(page: number, request: AnnounceRequest): number {
-    const words = this.#words;
     const count = this.count(page);
-    const wanted = Math.imul(idTag(request), EACH_BYTE);
+    const wanted = idTag(request);
     const tags = this.#idTagsAt(page);
-    for (let slot = 0; slot < count; slot += 4) {
-      let hits = equalBytes(words[tags + (slot >> 2)] ^ wanted);
-      while (hits !== 0) {
-        const hit = slot + lowestByte(hits);
-        if (hit < count && this.#isAnnouncer(page, hit, request)) return hit;
-        hits &= hits - 1;
-      }
+    for (let slot = -1; ;) {
+      slot = findTag(this.#words, tags, count, wanted, slot + 1);
+      if (slot < 0 || this.#isAnnouncer(page, slot, request)) return slot;
     }
-    return -1;
   }
 
   /** Of the peers with the announcer's address, if they are `limit` or more, the one that was silent longest; else -1. */
   findStalestOfAddress(page: number, request: AnnounceRequest, limit: number): number {
     const words = this.#words;
     const halves = this.#halves;
+    const asked = request.halves;
     const step = this.endpointHalves;
+    const isLong = step > 3;
     const count = this.count(page);
     const stamps = this.stampAt(page, 0);
-    const first = request.halves[REQUEST_ENDPOINT];
-    const second = request.halves[REQUEST_ENDPOINT + 1];
+    const first = asked[REQUEST_ENDPOINT];
+    const second = asked[REQUEST_ENDPOINT + 1];
     let peers = 0;
     let stalest = -1;
-    let oldest = Infinity;
-    for (let slot = 0, at = this.endpointAt(page, 0); slot < count; slot++, at += step) {
-      if (halves[at] !== first || halves[at + 1] !== second) continue;
-      if (step > 3 && !this.#hasAddress(at, request)) continue;
-      peers++;
-      const seconds = words[stamps + slot] >>> 2;
+    let oldest: number = OTHER_ADDRESS;
+    let at = this.endpointAt(page, 0);
+    for (let slot = 0; slot < count; slot = (slot + 1) | 0) {
+      let difference = (halves[at] ^ first) | (halves[(at + 1) | 0] ^ second);
+      if (isLong) {
+        for (let i = 2; i < 8; i++) difference |= halves[at + i] ^ asked[REQUEST_ENDPOINT + i];
+      }
+      at = (at + step) | 0;
+      // Which peers have the address follows no pattern: a branch on it would be guessed wrong as often as not.
+      const isOther = -difference >>> 31;
+      peers = (peers + 1 - isOther) | 0;
+      const seconds = (words[(stamps + slot) | 0] >>> 2) | (isOther << 30);
       if (seconds >= oldest) continue;
       oldest = seconds;
       stalest = slot;
@@ -306,19 +314,51 @@ function tagWords(peers: number): number {
   return (peers + 3) >> 2;
 }
 
-/** The highest bit of each byte that is zero. The bit of a byte above such a one may be set too (Mycroft, 1987). */
-function equalBytes(difference: number): number {
-  return (difference - EACH_BYTE) & ~difference & HIGH_BITS;
+/**
+ * The first slot from `from` on whose tag, of the `count` that begin at `words[tags]`, is `wanted`; or -1. Compares four
+ * tags at a time: a byte of the difference that is zero gets its highest bit set (Mycroft, 1987). A byte above such a one
+ * may get it too, so a slot can be named in error; the caller compares the peer itself anyway.
+ */
+function findTag(words: Int32Array, tags: number, count: number, wanted: number, from: number): number {
+  const pattern = Math.imul(wanted, EACH_BYTE);
+  // In the first word, tags before `from` don't count.
+  let mask = HIGH_BITS << ((from & 3) * 8);
+  for (let slot = from & ~3; slot < count; slot = (slot + 4) | 0) {
+    const difference = words[(tags + (slot >> 2)) | 0] ^ pattern;
+    const hits = (difference - EACH_BYTE) & ~difference & mask;
+    if (hits !== 0) {
+      const hit = slot + ((31 - Math.clz32(hits & (~hits + 1))) >> 3);
+      return hit < count ? hit : -1;
+    }
+    mask = HIGH_BITS;
+  }
+  return -1;
 }
 
-/** The number of the lowest byte that has a bit set. */
-function lowestByte(bits: number): number {
-  return (31 - Math.clz32(bits & -bits)) >> 3;
-}
-
-/** For a few words a loop is faster than `copyWithin`. */
+/** For less than some hundred words a loop is faster than `copyWithin`. */
 function copyWords(words: Int32Array, from: number, to: number, count: number): void {
-  for (let i = 0; i < count; i++) words[to + i] = words[from + i];
+  for (let i = 0; i < count; i = (i + 1) | 0) words[(to + i) | 0] = words[(from + i) | 0];
+}
+
+/** Copies `count` pairs of halves, from half `fromHalf` of `source`, which may be in the middle of a word. */
+function copyPairs(
+  source: Int32Array,
+  fromHalf: number,
+  target: Int32Array,
+  toWord: number,
+  count: number,
+): void {
+  const from = fromHalf >> 1;
+  if ((fromHalf & 1) === 0) {
+    for (let i = 0; i < count; i = (i + 1) | 0) target[(toWord + i) | 0] = source[(from + i) | 0];
+    return;
+  }
+  let upper = count > 0 ? source[from] : 0;
+  for (let i = 0; i < count; i = (i + 1) | 0) {
+    const next = source[(from + 1 + i) | 0];
+    target[(toWord + i) | 0] = (upper >>> 16) | (next << 16);
+    upper = next;
+  }
 }
 
 /** A peer is a seeder when nothing is left; a negative number, which BEP 15 allows, counts as nothing. */

@@ -13,7 +13,7 @@
 import type { AnnounceRequest } from '../protocol/model.ts';
 import { type AddressFamily, HASH_WORDS } from '../protocol/model.ts';
 import { bucketOf, bucketToSplit } from './linear-hashing.ts';
-import { PeerPages } from './peer-page.ts';
+import { type EndpointMemory, PeerPages } from './peer-page.ts';
 import type { Segment } from './segment.ts';
 
 const SET_ROOT = 0;
@@ -29,6 +29,9 @@ const MERGES_PER_CALL = 4;
 const MAX_PAGE_PEERS = 4096;
 /** The most peers of one IP address in a swarm. The next one takes the place of the one that was silent longest. */
 export const MAX_PEERS_PER_ADDRESS = 64;
+
+/** Which slots of a page move to another one; a thread never splits two at a time. */
+const movesScratch = new Uint8Array(MAX_PAGE_PEERS);
 
 /**
  * A place in a set, filled in by `PeerSets.find`: the page of the announcing address, and the slot in it. Valid until
@@ -170,7 +173,7 @@ export class PeerSets {
     self: PeerPlace,
     wanted: number,
     random: number,
-    target: Uint16Array,
+    target: EndpointMemory,
     targetHalf: number,
     ids: Int32Array | null,
     idsWord: number,
@@ -299,7 +302,9 @@ export class PeerSets {
     const count = this.#pages.count(source);
     let moving = 0;
     for (let slot = 0; slot < count; slot++) {
-      if (bucketOf(this.#pages.hashSlot(source, slot), pages + 1) === pages) moving++;
+      const moves = bucketOf(this.#pages.hashSlot(source, slot), pages + 1) === pages;
+      movesScratch[slot] = moves ? 1 : 0;
+      if (moves) moving++;
     }
     const target = this.#pages.create(grown(moving));
     if (target === 0) {
@@ -311,7 +316,7 @@ export class PeerSets {
     let kept = 0;
     let moved = 0;
     for (let slot = 0; slot < count; slot++) {
-      if (bucketOf(this.#pages.hashSlot(source, slot), pages + 1) === pages) {
+      if (movesScratch[slot] === 1) {
         this.#pages.copyPeer(source, slot, target, moved++);
       } else {
         if (slot !== kept) this.#pages.copyPeer(source, slot, source, kept);
