@@ -163,7 +163,7 @@ export class Connection {
     try {
       load(config);
     } catch (error) {
-      throw new ConnectionError('credentials', 'the kubeconfig cannot be read', error);
+      throw new ConnectionError('credentials', `the kubeconfig cannot be read${because(error)}`, error);
     }
     if (context !== undefined) config.setCurrentContext(context);
     const { server } = config.getCurrentCluster() ?? {};
@@ -180,7 +180,7 @@ export class Connection {
     try {
       await this.#config.applySecurityAuthentication(context);
     } catch (error) {
-      throw new ConnectionError('credentials', 'the credentials cannot be read', error);
+      throw new ConnectionError('credentials', `the credentials cannot be read${because(error)}`, error);
     }
     const dispatcher = this.#config.poolFor(purpose);
     if (dispatcher === undefined) throw new ConnectionError('credentials', 'the connection is closed');
@@ -192,4 +192,9 @@ export class Connection {
   async close(): Promise<void> {
     await this.#config.close();
   }
+}
+
+/** What the system says, with the path of the file. Errors of a parser are left out: they quote what stands in it. */
+function because(error: unknown): string {
+  return error instanceof Error && 'code' in error ? `: ${error.message}` : '';
 }

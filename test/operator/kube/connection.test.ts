@@ -169,8 +169,15 @@ describe('where the API server is', () => {
     assert.throws(() => Connection.load(), /no cluster is configured: set KUBECONFIG/);
   });
 
+  test('is not read from a file that makes no sense, which is not quoted', () => {
+    assert.throws(
+      () => Connection.parse('users: [{ name: one, user: { token: secret } '),
+      ({ message }: Error) => message === 'the kubeconfig cannot be read',
+    );
+  });
+
   test('is not read from a file that is not there', () => {
     process.env['KUBECONFIG'] = join(folder, 'absent');
-    assert.throws(() => Connection.load(), /cannot be read/);
+    assert.throws(() => Connection.load(), /cannot be read: .*no such file.*absent/);
   });
 });
