@@ -10,9 +10,11 @@ import { AddressClass, AddressRanges, type ClassedRange, LOCAL_CLASSES } from '.
 import { AddressBans, type AddressBansMemory } from './address-bans.ts';
 import { BanReason } from './ban-table.ts';
 import type { Policy } from './policy.ts';
-import type { PeerAddress } from './protocol/model.ts';
+import { AnnounceRequest, type PeerAddress } from './protocol/model.ts';
+import { isProbeInfoHash } from './protocol/probe-hash.ts';
 import { RateLimit, RateLimits, type RateLimitsMemory, type RateSettings } from './rate-limits.ts';
 import { Counter } from './swarm/counters.ts';
+import { SwarmLimit } from './swarm/swarm-limits.ts';
 
 /** What is done with announces from addresses that others can hardly reach. */
 export type SourcePolicy = 'accept' | 'flag' | 'refuse';
@@ -134,6 +136,14 @@ export class Gate {
     return this.#isDryRun;
   }
 
+  /** Counts an announce that ran into limits of the store (bits of `SwarmLimit`). */
+  countBeyond(bits: number): void {
+    const counters = this.#counters;
+    if ((bits & SwarmLimit.swarms) !== 0) counters[Counter.announces_beyond_swarm_limit]++;
+    if ((bits & SwarmLimit.peersPerSwarm) !== 0) counters[Counter.announces_beyond_swarm_peer_limit]++;
+    if ((bits & SwarmLimit.peersPerAddress) !== 0) counters[Counter.announces_beyond_ip_peer_limit]++;
+  }
+
   /** Whether an address is that of a load balancer, which has to say by a PROXY protocol header for whom it speaks. */
   speaksForOthers(source: PeerAddress): boolean {
     return (this.#ranges.classesOf(source) & AddressClass.proxyProtocol) !== 0;
@@ -144,10 +154,14 @@ export class Gate {
     return Math.max(1, Math.ceil(this.#limits.waitSeconds / 60));
   }
 
-  /** Counts an announce that would store `address`, where others can hardly reach it; says whether it may be stored. */
-  acceptsSource(address: PeerAddress): boolean {
+  /**
+   * Counts an announce that would store `address`, where others can hardly reach it; says whether it may be stored. Probes,
+   * which are never stored, may come from anywhere.
+   */
+  acceptsSource(address: PeerAddress, request: AnnounceRequest): boolean {
     const classes = this.#ranges.classesOf(address);
-    return classes === 0 || this.#judgeSource(classes);
+    if (classes === 0 || isProbeInfoHash(request.words, AnnounceRequest.INFO_HASH_WORD)) return true;
+    return this.#judgeSource(classes);
   }
 
   /** A ban of a network is none of those in it that are never banned. */

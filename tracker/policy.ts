@@ -17,6 +17,10 @@ const WORDS = [
   'removesPeerless',
   'connectionIdValidation',
   'maxConnectionIdErrors',
+  'maxSwarms',
+  'maxPeersPerSwarm',
+  'maxPeersPerAddress',
+  'isLimitDryRun',
 ] as const;
 /** One less than fits, since counters of errors go one beyond their limit. */
 const MAX_WORD = 2 ** 31 - 2;
@@ -61,6 +65,10 @@ export class Policy {
       persistsCompleted: core.tracker_policy.persistent_torrent_completed_stat,
       removesPeerless: core.tracker_policy.remove_peerless_torrents,
       maxConnectionIdErrors: config.udp_tracker_server.max_connection_id_errors_per_ip,
+      maxSwarms: config.limits.max_swarms,
+      maxPeersPerSwarm: config.limits.max_peers_per_swarm,
+      maxPeersPerAddress: config.limits.max_peers_per_ip,
+      isLimitDryRun: config.limits.dry_run,
       connectionIdValidation: ConnectionIdValidation[config.udp_tracker_server.connection_id_validation],
     };
     // A configuration may say more than a word holds; 68 years are as good as for ever.
@@ -101,6 +109,19 @@ export class Policy {
   }
   get maxConnectionIdErrors(): number {
     return this.#words[11];
+  }
+  /** 0: no limit, as of the next two. */
+  get maxSwarms(): number {
+    return this.#words[12];
+  }
+  get maxPeersPerSwarm(): number {
+    return this.#words[13];
+  }
+  get maxPeersPerAddress(): number {
+    return this.#words[14];
+  }
+  get isLimitDryRun(): boolean {
+    return this.#words[15] !== 0;
   }
   get connectionIdValidation(): ConnectionIdValidation {
     // Only values of the type are ever written.

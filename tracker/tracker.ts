@@ -35,10 +35,11 @@ export class Tracker {
     this.readClock();
   }
 
-  /** Looks at the clocks. The owner calls it once for each batch of requests. */
+  /** Looks at the clocks and at the limits. The owner calls it once for each batch of requests. */
   readClock(): void {
     this.#nowSeconds = this.#store.nowSeconds();
     this.#wallSeconds = Date.now() / 1000;
+    this.#store.limits.configure(this.policy);
   }
 
   /** Seconds since 1970 at the last look at the clocks, with fraction. */

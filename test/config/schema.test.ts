@@ -35,6 +35,7 @@ const ranges: Cases = {
   refuses: [['10.0.0.0'], ['10.0.0.0/33'], ['2001:db8::/129'], ['proxy/8'], '10.0.0.0/8', [10]],
 };
 const burst: Cases = { accepts: [1, 600], refuses: [0, -1, 1.5, '10'] };
+const maxStored: Cases = { accepts: [0, 1, 4294967295], refuses: [-1, 0.5, 4294967296, '10'] };
 const clientRate: Cases = { accepts: [0, 1, 50_000], refuses: [-1, 0.5, 50_001, '10'] };
 const path: Cases = { accepts: ['./a/b.pem', '/a'], refuses: ['', 1, ['/a']] };
 const duration: Cases = {
@@ -177,6 +178,9 @@ const keys: Readonly<Record<string, Cases>> = {
   'limits.dry_run': bool,
   'limits.exempt_private': bool,
   'limits.exempt': ranges,
+  'limits.max_swarms': maxStored,
+  'limits.max_peers_per_swarm': maxStored,
+  'limits.max_peers_per_ip': maxStored,
   'limits.per_ip.requests_per_second': clientRate,
   'limits.per_ip.burst': burst,
   'limits.per_network.requests_per_second': clientRate,

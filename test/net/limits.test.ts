@@ -7,6 +7,7 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { describe, test, type TestContext } from 'node:test';
 import type { SocketAddress } from '../../tracker/config/address.ts';
+import { PROBE_INFO_HASH } from '../../tracker/protocol/probe-hash.ts';
 import { encodeConnectRequest, encodeScrapeRequest } from '../../tracker/protocol/udp-client.ts';
 import { announce, announceTarget, failureOf, get, scrapeTarget } from './http-exchange.ts';
 import { forEachSocketPath, threadsOfSuite } from './tracker-threads.ts';
@@ -109,6 +110,31 @@ forEachSocketPath((sockets) => {
     });
   });
 
+  describe(`Limits on what is kept, with ${sockets} sockets`, () => {
+    const suite = threadsOfSuite(sockets, {
+      udp: UDP,
+      http: [{}],
+      limits: { max_swarms: 1, max_peers_per_swarm: 2, max_peers_per_ip: 1 },
+    });
+
+    test('answer who is beyond them with peers, and count them', async (context) => {
+      const { udp, http, counts, swarms } = suite.threads;
+      const infoHash = newInfoHash();
+      await (await UdpClient.open(context, udp[0], '127.0.0.1')).announce(infoHash);
+      await announce(http[0], infoHash, {}, { from: '127.0.0.2' });
+      const before = swarms();
+      const third = await (await UdpClient.open(context, udp[0], '127.0.0.3')).announce(infoHash);
+      assert.equal(third.peers.length, 2);
+      await (await UdpClient.open(context, udp[0], '127.0.0.3')).announce(newInfoHash());
+      await announce(http[0], newInfoHash(), {}, { from: '127.0.0.2' });
+      assert.deepEqual(swarms(), before);
+      const now = counts();
+      assert.equal(now.announces_beyond_swarm_peer_limit, 1);
+      assert.equal(now.announces_beyond_swarm_limit, 2);
+      assert.equal(now.announces_beyond_ip_peer_limit, 1);
+    });
+  });
+
   describe(`Announces from local addresses, with ${sockets} sockets`, () => {
     const flagging = threadsOfSuite(sockets, {
       udp: UDP,
@@ -128,8 +154,10 @@ forEachSocketPath((sockets) => {
       for (const from of ['127.0.0.1', '127.1.2.3', '127.0.0.9']) {
         await (await UdpClient.open(context, udp[0], from)).announce(infoHash);
       }
+      const client = await UdpClient.open(context, udp[0], '127.1.0.9');
       const { peers } = await announce(http[0], infoHash, {}, { from: '127.1.0.1' });
       assert.deepEqual(peers.toSorted(), ['127.0.0.1:6881', '127.0.0.9:6881', '127.1.2.3:6881']);
+      await client.announce(PROBE_INFO_HASH);
       const counts = flagging.threads.counts();
       assert.equal(counts.announces_from_loopback - before.announces_from_loopback, 1);
       assert.equal(counts.announces_from_cluster - before.announces_from_cluster, 2);

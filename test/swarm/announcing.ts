@@ -12,6 +12,8 @@ export interface ReadReply {
   readonly completed: number;
   readonly stored: boolean;
   readonly change: number;
+  /** Bits of `SwarmLimit`. */
+  readonly beyond: number;
   /** `hex:port` of each peer, IPv4 first. */
   readonly peers: string[];
   readonly peerIds: string[];
@@ -52,6 +54,7 @@ export class Announcer {
       completed: reply.completed,
       stored: reply.stored,
       change: reply.change,
+      beyond: reply.beyond,
       peers: [...this.#endpoints(0, 6, reply.ipv4Peers), ...this.#endpoints(32 * 1024, 18, reply.ipv6Peers)],
       peerIds: Array.from({ length: reply.ipv4Peers + reply.ipv6Peers }, (_, index) =>
         Buffer.from(this.#peerIds.buffer, index * 20, 20).toString('hex'),

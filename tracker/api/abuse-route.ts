@@ -25,6 +25,11 @@ export function abuseRoute({ counters, bans }: ApiContext): Route {
         per_network: counts.requests_beyond_network_limit,
         overall: counts.requests_beyond_overall_limit,
       },
+      announces_beyond_limits: {
+        max_swarms: counts.announces_beyond_swarm_limit,
+        max_peers_per_swarm: counts.announces_beyond_swarm_peer_limit,
+        max_peers_per_ip: counts.announces_beyond_ip_peer_limit,
+      },
       local_source_announces: {
         cluster: counts.announces_from_cluster,
         proxy: counts.announces_from_proxy,

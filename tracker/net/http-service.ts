@@ -167,7 +167,7 @@ export class HttpService {
     // Access is judged before the address, so that an announce which may not be made says so first.
     if (client !== null) {
       const stored = publicAddress(this.#addressFromQuery(bytes) ?? client, this.#external);
-      if (!this.#gate.acceptsSource(stored)) return this.#fail(source, LOCAL_SOURCE_TEXT, 'never');
+      if (!this.#gate.acceptsSource(stored, request)) return this.#fail(source, LOCAL_SOURCE_TEXT, 'never');
       request.setEndpoint(stored, announce.port);
     }
     const verdict =
@@ -179,6 +179,7 @@ export class HttpService {
     http.externalIp = this.#live.tellsExternalIp ? publicAddress(client, this.#external) : null;
     const isIpv4 = client.family === 4;
     this.#count(isIpv4 ? Counter.tcp4_connections_handled : Counter.tcp6_connections_handled);
+    if (http.reply.beyond !== 0) this.#gate.countBeyond(http.reply.beyond);
     if ((http.reply.change & SwarmChange.completed) !== 0) this.#counters[Counter.completed_downloads]++;
     this.#count(isIpv4 ? Counter.tcp4_announces_handled : Counter.tcp6_announces_handled);
     this.contentType = SUCCESS_CONTENT_TYPE;

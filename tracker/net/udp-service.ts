@@ -199,7 +199,7 @@ export class UdpService {
     if (!accepted) return this.#refuse(input, offset, length, source, output, outputOffset, BAD_ID_TEXT);
     const isIpv4 = source.family === 4;
     const address = publicAddress(source, this.#external);
-    if (!this.#gate.acceptsSource(address)) {
+    if (!this.#gate.acceptsSource(address, request)) {
       const limit = this.#isProven ? REPLY_BYTES : length;
       return this.#refuse(input, offset, limit, source, output, outputOffset, LOCAL_SOURCE_TEXT);
     }
@@ -226,6 +226,7 @@ export class UdpService {
       const text = udpVerdictText(verdict, request);
       return this.#refuse(input, offset, limit, source, output, outputOffset, text);
     }
+    if (reply.beyond !== 0) this.#gate.countBeyond(reply.beyond);
     if ((reply.change & SwarmChange.completed) !== 0) this.#counters[Counter.completed_downloads]++;
     this.#count(isIpv4 ? Counter.udp4_announces_handled : Counter.udp6_announces_handled);
     encodeAnnounceReplyHead(

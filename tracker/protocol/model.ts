@@ -135,6 +135,8 @@ export class AnnounceReply {
   change = 0;
   /** False when the store was full and the announcer was answered without being kept. */
   stored = true;
+  /** Bits of `SwarmLimit`: the limits of the store that the announce ran into; it may be kept all the same. */
+  beyond = 0;
 
   constructor(halves: Uint16Array) {
     this.halves = halves;
@@ -150,6 +152,7 @@ export class AnnounceReply {
     this.ipv6Peers = 0;
     this.change = SwarmChange.none;
     this.stored = false;
+    this.beyond = 0;
   }
 }
 

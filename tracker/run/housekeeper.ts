@@ -52,6 +52,8 @@ export class Housekeeper {
 
   async #round(): Promise<void> {
     const policy = this.#policy;
+    // What expires is to be counted where what comes is.
+    this.#store.limits.configure(policy);
     const cutoffSeconds = this.#store.nowSeconds() - policy.peerTimeoutSeconds;
     const rules = {
       persistCompleted: policy.persistsCompleted,

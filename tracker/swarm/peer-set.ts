@@ -143,6 +143,16 @@ export class PeerSets {
     words[set + SET_PAGES] = 1;
   }
 
+  /** The keyed hash of the announcer's address. */
+  hashRequest(request: AnnounceRequest): number {
+    return this.#pages.hashRequest(request);
+  }
+
+  /** The keyed hash of the address of the peer at `place`. */
+  hashAt(place: PeerPlace): number {
+    return this.#pages.hashSlot(place.page, place.slot);
+  }
+
   /** Removes the peer at `place` by moving the page's last peer there. */
   remove(set: number, place: PeerPlace): void {
     this.#removeSlot(set, place.page, place.slot);
@@ -228,15 +238,21 @@ export class PeerSets {
 
   /**
    * Removes from page number `index` the peers that were last heard at `cutoffSeconds` or before. `removed` is told the
-   * details of each before it goes. The set may lose a page at its end.
+   * details of each before it goes, and where `hashes` is set the keyed hash of its address. The set may lose a page at its end.
    */
-  expirePage(set: number, index: number, cutoffSeconds: number, removed: (detail: number) => void): void {
+  expirePage(
+    set: number,
+    index: number,
+    cutoffSeconds: number,
+    hashes: boolean,
+    removed: (detail: number, addressHash: number) => void,
+  ): void {
     const words = this.#words;
     const page = this.#pageAt(set, words[set + SET_PAGES], index);
     const before = this.#pages.count(page);
     for (let slot = before - 1; slot >= 0; slot--) {
       if (this.#pages.secondsAt(page, slot) > cutoffSeconds) continue;
-      removed(this.#pages.detailAt(page, slot));
+      removed(this.#pages.detailAt(page, slot), hashes ? this.#pages.hashSlot(page, slot) : 0);
       this.#removeSlot(set, page, slot);
     }
     if (this.#pages.count(page) === before) return;

@@ -11,6 +11,7 @@ import {
   SwarmChange,
 } from '../protocol/model.ts';
 import { lock, unlock } from './lock.ts';
+import { answerWithoutSwarm } from './lonely-reply.ts';
 import { isSeeder, leftIsNone } from './peer-page.ts';
 import { PeerPlace, PeerSets, SET_PEERS } from './peer-set.ts';
 import {
@@ -26,6 +27,7 @@ import {
   type Segment,
   UNSTORED_WORD,
 } from './segment.ts';
+import type { SwarmLimits } from './swarm-limits.ts';
 import type { SwarmRules } from './swarm-rules.ts';
 import { addBase, noteCompletion, takeNews, type TorrentNews, wantBase } from './torrent-news.ts';
 import {
@@ -59,9 +61,11 @@ export class Shard {
   readonly #ipv6: PeerSets;
   readonly #place = new PeerPlace();
   readonly #nowhere = new PeerPlace();
+  readonly #limits: SwarmLimits;
 
-  constructor(segment: Segment, keyLow: number, keyHigh: number) {
+  constructor(segment: Segment, keyLow: number, keyHigh: number, limits: SwarmLimits) {
     this.segment = segment;
+    this.#limits = limits;
     this.#words = segment.words;
     this.#ipv4 = new PeerSets(segment, 4, keyLow, keyHigh);
     this.#ipv6 = new PeerSets(segment, 6, keyLow, keyHigh);
@@ -79,10 +83,11 @@ export class Shard {
     const words = this.#words;
     reply.change = SwarmChange.none;
     reply.stored = true;
+    reply.beyond = 0;
     lock(words, LOCK_WORD);
-    const torrent = this.#findOrAdd(hash, request, reply, rules);
+    const torrent = this.#findOrAdd(hash, request, reply, rules, nowSeconds);
     if (torrent === 0) {
-      words[UNSTORED_WORD]++;
+      if (reply.beyond === 0) words[UNSTORED_WORD]++;
       unlock(words, LOCK_WORD);
       answerWithoutSwarm(request, reply);
       return;
@@ -102,6 +107,7 @@ export class Shard {
     } else if (place.known) {
       if (isSeeder(words, sets.detailAt(place))) this.#countSeeder(torrent, -1);
       sets.remove(set, place);
+      if (this.#limits.countsAddresses) this.#limits.countPeer(sets.hashRequest(request), -1);
       words[isIpv4 ? IPV4_PEERS_WORD : IPV6_PEERS_WORD]--;
       reply.change |= SwarmChange.peerRemoved;
     }
@@ -257,11 +263,23 @@ export class Shard {
     unlock(words, LOCK_WORD);
   }
 
-  #findOrAdd(hash: number, request: AnnounceRequest, reply: AnnounceReply, rules: SwarmRules): number {
+  #findOrAdd(
+    hash: number,
+    request: AnnounceRequest,
+    reply: AnnounceReply,
+    rules: SwarmRules,
+    nowSeconds: number,
+  ): number {
     const segment = this.segment;
+    const limits = this.#limits;
     const first = AnnounceRequest.INFO_HASH_WORD;
     let torrent = findTorrent(segment, hash, request.words, first);
     if (torrent !== 0) return torrent;
+    if (limits.isOn) {
+      const sets = request.family === 4 ? this.#ipv4 : this.#ipv6;
+      if (limits.refusesSwarm(reply, sets.hashRequest(request), nowSeconds)) return 0;
+      limits.noteSwarm();
+    }
     torrent = addTorrent(segment, hash, request.words, first);
     if (torrent === 0 && this.#makeRoom(0)) torrent = addTorrent(segment, hash, request.words, first);
     if (torrent === 0) return 0;
@@ -323,6 +341,12 @@ export class Shard {
   ): void {
     const words = this.#words;
     const place = this.#place;
+    const limits = this.#limits;
+    const addressHash = limits.isOn ? sets.hashRequest(request) : 0;
+    if (limits.isOn && limits.refusesPeer(reply, addressHash, peersOf(words, torrent))) {
+      reply.stored = false;
+      return;
+    }
     let added = sets.add(set, request, stamp, place);
     if (!added && this.#makeRoom(torrent)) added = sets.add(set, request, stamp, place);
     if (added) {
@@ -332,6 +356,7 @@ export class Shard {
       reply.stored = false;
       return;
     }
+    if (limits.countsAddresses) limits.countPeer(addressHash, 1);
     if (leftIsNone(request.words, AnnounceRequest.LEFT_WORD)) this.#countSeeder(torrent, 1);
     reply.change |= SwarmChange.peerAdded;
   }
@@ -350,6 +375,7 @@ export class Shard {
     if (place.slot < 0) return false;
     if (sets.secondsAt(place) > staleSeconds) return false;
     if (isSeeder(words, sets.detailAt(place))) this.#countSeeder(torrent, -1);
+    if (this.#limits.countsAddresses) this.#limits.countPeer(sets.hashAt(place), -1);
     sets.write(place, request, stamp);
     words[EVICTED_PEERS_WORD]++;
     return true;
@@ -390,8 +416,11 @@ export class Shard {
     const set = torrent + (family === 4 ? TORRENT_IPV4_PEERS : TORRENT_IPV6_PEERS);
     if (page >= sets.pages(set)) return;
     const total = family === 4 ? IPV4_PEERS_WORD : IPV6_PEERS_WORD;
-    sets.expirePage(set, page, cutoffSeconds, (detail) => {
+    const limits = this.#limits;
+    const hashes = limits.countsAddresses;
+    sets.expirePage(set, page, cutoffSeconds, hashes, (detail, addressHash) => {
       words[total]--;
+      if (hashes) limits.countPeer(addressHash, -1);
       if (isSeeder(words, detail)) this.#countSeeder(torrent, -1);
     });
   }
@@ -415,13 +444,4 @@ export class Shard {
     this.#words[torrent + TORRENT_SEEDERS] += change;
     this.#words[SEEDERS_WORD] += change;
   }
-}
-
-function answerWithoutSwarm(request: AnnounceRequest, reply: AnnounceReply): void {
-  reply.stored = false;
-  reply.ipv4Peers = 0;
-  reply.ipv6Peers = 0;
-  reply.completed = 0;
-  reply.seeders = leftIsNone(request.words, AnnounceRequest.LEFT_WORD) ? 1 : 0;
-  reply.leechers = 1 - reply.seeders;
 }

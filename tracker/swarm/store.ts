@@ -27,6 +27,7 @@ import {
   UNSTORED_WORD,
 } from './segment.ts';
 import { Shard } from './shard.ts';
+import { SwarmLimits } from './swarm-limits.ts';
 import type { SwarmRules } from './swarm-rules.ts';
 import type { TorrentNews } from './torrent-news.ts';
 import type { StoredPeer, TorrentSummary } from './torrent-view.ts';
@@ -40,6 +41,8 @@ export interface StoreMemory {
   readonly segments: readonly SharedArrayBuffer[];
   /** Key of the hashes, so that nobody outside can choose what collides. */
   readonly key: readonly [number, number];
+  /** Peers by address, where they are limited. */
+  readonly addressCounts: SharedArrayBuffer;
   /** `process.hrtime()` seconds at which the store's clock began. */
   readonly epochSeconds: number;
 }
@@ -60,6 +63,8 @@ export interface StoreTotals {
 
 export class Store {
   readonly memory: StoreMemory;
+  /** What the store keeps at most, as far as this thread is told. */
+  readonly limits: SwarmLimits;
   readonly #shards: readonly Shard[];
   readonly #shift: number;
   readonly #keyLow: number;
@@ -70,7 +75,8 @@ export class Store {
   private constructor(memory: StoreMemory, segments: readonly Segment[]) {
     this.memory = memory;
     [this.#keyLow, this.#keyHigh] = memory.key;
-    this.#shards = segments.map((segment) => new Shard(segment, this.#keyLow, this.#keyHigh));
+    this.limits = new SwarmLimits(memory.addressCounts, () => this.#sum(TORRENTS_WORD));
+    this.#shards = segments.map((segment) => new Shard(segment, this.#keyLow, this.#keyHigh, this.limits));
     this.#shift = Math.clz32(segments.length) + 1;
   }
 
@@ -83,6 +89,7 @@ export class Store {
     const memory = {
       segments: segments.map((segment) => segment.buffer),
       key: [key.readInt32LE(0), key.readInt32LE(4)] as const,
+      addressCounts: SwarmLimits.createMemory(),
       epochSeconds: process.hrtime()[0] - FIRST_SECOND,
     };
     return new Store(memory, segments);
@@ -193,8 +200,7 @@ export class Store {
   }
 
   totals(): StoreTotals {
-    const sum = (word: number) =>
-      this.#shards.reduce((total, { segment }) => total + (segment.words[word] >>> 0), 0);
+    const sum = (word: number) => this.#sum(word);
     const seeders = sum(SEEDERS_WORD);
     const ipv4Peers = sum(IPV4_PEERS_WORD);
     const ipv6Peers = sum(IPV6_PEERS_WORD);
@@ -230,6 +236,11 @@ export class Store {
 
   #shardOf(hash: number): Shard {
     return this.#shards[this.shardIndex(hash)];
+  }
+
+  /** The sum of a word of the heads of all shards. */
+  #sum(word: number): number {
+    return this.#shards.reduce((total, { segment }) => total + (segment.words[word] >>> 0), 0);
   }
 
   /** Xorshift (Marsaglia, 2003): good enough to choose where a window of peers begins. */

@@ -19,6 +19,20 @@ export const GATE_INSTRUMENTS: readonly ReadInstrument[] = [
       }),
   },
   {
+    name: 'torrust_tracker_announces_beyond_limits_total',
+    type: 'counter',
+    unit: 'announces',
+    help: 'Announces beyond a limit of what is kept, by the limit: swarms in all, peers of a swarm, peers of an address; answered and not kept, or kept and only counted with dry_run',
+    labels: { limit: ['max_swarms', 'max_peers_per_swarm', 'max_peers_per_ip'] },
+    source: NETWORK_THREADS,
+    read: ({ counters }) =>
+      byLabel('limit', {
+        max_swarms: counters.announces_beyond_swarm_limit,
+        max_peers_per_swarm: counters.announces_beyond_swarm_peer_limit,
+        max_peers_per_ip: counters.announces_beyond_ip_peer_limit,
+      }),
+  },
+  {
     name: 'torrust_tracker_http_requests_banned_total',
     type: 'counter',
     unit: 'requests',

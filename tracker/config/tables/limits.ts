@@ -1,6 +1,6 @@
 /** The table `limits`: how much one client, one network and all clients together may ask, and how much they may store. */
 import * as z from 'zod';
-import { bool, cidr, key, section, wholeNumber } from '../fields.ts';
+import { bool, cidr, key, maxUint32, section, wholeNumber } from '../fields.ts';
 
 /** A rate above this is not measured exactly any more; no single client needs it. */
 const MAX_CLIENT_RATE = 50_000;
@@ -42,6 +42,21 @@ export const limits = z.strictObject({
   exempt: key(z.array(cidr()).default([]), {
     description:
       'Addresses without a limit. Trusted proxies and the ranges of `source_guard.cluster_ranges` never have one.',
+    reload: 'live',
+  }),
+  max_swarms: key(wholeNumber(0, maxUint32).default(0), {
+    description:
+      'The most swarms that are kept. An announce that would begin another is answered, and not kept. 0 sets no limit but memory.',
+    reload: 'live',
+  }),
+  max_peers_per_swarm: key(wholeNumber(0, maxUint32).default(0), {
+    description:
+      'The most peers of one swarm that are kept; further ones are answered with peers, and not kept. 0 sets no limit.',
+    reload: 'live',
+  }),
+  max_peers_per_ip: key(wholeNumber(0, maxUint32).default(0), {
+    description:
+      'The most peers of one IP address that are kept over all swarms; further ones are answered with peers, and not kept. 0 sets no limit but that of a single swarm (64). Private addresses and exempt ones have it too, since it bounds memory.',
     reload: 'live',
   }),
   per_ip: bucket(
