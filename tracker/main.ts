@@ -44,6 +44,7 @@ import {
   trackerService,
 } from './run/services.ts';
 import { choosesNativeSockets } from './run/socket-choice.ts';
+import { SnapshotKeeper } from './run/snapshot-keeper.ts';
 import { StartError } from './start-error.ts';
 import { CounterRows } from './swarm/counters.ts';
 import { Store } from './swarm/store.ts';
@@ -84,6 +85,7 @@ export interface RunningTracker {
 /** What the health check and the metrics, which are there first, find out later. */
 interface Whereabouts {
   database: Database | null;
+  snapshots: SnapshotKeeper | null;
   networkThreads: number;
 }
 
@@ -127,13 +129,15 @@ async function startParts(options: StartOptions, started: UndoStack): Promise<Ru
   const inputs = readInputs(config);
   const services: RunningService[] = [];
   const obstacles = new Set(['the tracker is starting']);
-  const whereabouts: Whereabouts = { database: null, networkThreads: 0 };
+  const whereabouts: Whereabouts = { database: null, snapshots: null, networkThreads: 0 };
   const metrics = new Metrics();
   const reloads = new ReloadRecord(metrics);
   const health = await startHealth(config, logger, services, obstacles, whereabouts, started);
 
   const workers = supportedThreads(workerCount(config));
   const core = await startCore(options, inputs, workers, whereabouts, metrics, started);
+  const snapshots = new SnapshotKeeper({ ...core, ...options, logger }, config.swarm.snapshot);
+  whereabouts.snapshots = snapshots;
   // Before the network threads, and so ended after them: what they do last is seen as well.
   const exposed = await openMetrics(
     config.metrics,
@@ -142,13 +146,17 @@ async function startParts(options: StartOptions, started: UndoStack): Promise<Ru
       ...core,
       inputs,
       reloads,
+      snapshots: () => snapshots.figures,
       networkThreads: () => whereabouts.networkThreads,
       isReady: () => obstacles.size === 0,
     },
     logger,
   );
   started.add(() => exposed.server.close(0));
+  // The last snapshot is written when the network threads have ended.
+  started.add(() => snapshots.stop());
   const threads = await startThreads(config, inputs, core, workers, options, started);
+  snapshots.begin();
   whereabouts.networkThreads = threads.network.size;
   services.push(...threads.services);
   const api = config.http_api && (await startApi(config.http_api, inputs, core, logger, started));
@@ -171,6 +179,7 @@ async function startParts(options: StartOptions, started: UndoStack): Promise<Ru
       );
       core.gate.update(changed);
       housekeeper.setInterval(changed.core.inactive_peer_cleanup_interval);
+      snapshots.update(changed.swarm.snapshot);
       options.log.configure({ filter: changed.logging.trace_filter, style: changed.logging.trace_style });
     },
   });
@@ -213,6 +222,7 @@ async function startHealth(
       const state = whereabouts.database?.state();
       return state?.kind === 'down' ? `the database does not answer: ${state.message}` : null;
     },
+    snapshotTrouble: () => whereabouts.snapshots?.trouble ?? null,
   });
   app.on('fault', (error: unknown) => logger.error({ err: error }, 'Health check'));
   const bindAddress = parseSocketAddress(config.health_check_api.bind_address);

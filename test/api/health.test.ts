@@ -32,6 +32,7 @@ async function openHealth(
     services: () => [],
     readiness: () => ({ ready: true, reasons: [] }),
     databaseTrouble: () => null,
+    snapshotTrouble: () => null,
     ...health,
   });
   const server = await openApiServer({ name: 'The test', app, bindAddress: { host: '127.0.0.1', port: 0 } });
@@ -275,6 +276,21 @@ test('tells of a database that does not answer, and keeps taking traffic', async
   assert.equal(ready.status, 200);
   const trouble = 'the database does not answer: gone';
   assert.deepEqual(JSON.parse(ready.body), { ready: true, reasons: [trouble], database_trouble: trouble });
+});
+
+test('tells of a snapshot that cannot be written beside the database, and keeps taking traffic', async (context) => {
+  const snapshotTrouble = () => "Swarms can't be written";
+  const databaseTrouble = () => 'the database is gone';
+  const health = await openHealth(context, { databaseTrouble, snapshotTrouble });
+  const ready = await health('/readyz');
+  assert.equal(ready.status, 200);
+  assert.deepEqual(JSON.parse(ready.body), {
+    ready: true,
+    reasons: ['the database is gone', "Swarms can't be written"],
+    database_trouble: 'the database is gone',
+  });
+  const { body } = await health('/health_check');
+  assert.match(body, /"health check failed: the database is gone; Swarms can't be written"/);
 });
 
 test('lives, whatever its services do', async (context) => {

@@ -49,6 +49,6 @@ test('judging and printing a configuration needs no file and no network', () => 
   for (const name of ['validation', 'print'])
     visit(new URL(`../../tracker/config/${name}.ts`, import.meta.url));
   assert.ok(seen.size > 5);
-  // node:net only for telling IP addresses from other texts.
-  assert.deepEqual([...builtIns].toSorted(), ['node:assert/strict', 'node:net']);
+  // node:net only for telling IP addresses from other texts, node:path for comparing paths as texts.
+  assert.deepEqual([...builtIns].toSorted(), ['node:assert/strict', 'node:net', 'node:path']);
 });

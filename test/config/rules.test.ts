@@ -72,6 +72,11 @@ const refused: Readonly<Record<string, { values: Record<string, unknown>; path: 
     path: 'http_api.access_tokens_dir:',
     says: /not both/,
   },
+  'a snapshot in the file of the database': {
+    values: { 'core.database.path': './data/tracker', 'swarm.snapshot.path': 'data//tracker' },
+    path: 'swarm.snapshot.path:',
+    says: /^is the file of the database/,
+  },
   'a user and a file with the user': {
     values: { ...mysql, 'core.database.user_file': './user' },
     path: 'core.database.user_file:',

@@ -175,6 +175,8 @@ const keys: Readonly<Record<string, Cases>> = {
     accepts: ['auto', '512MiB', '1GiB', '2GB', '512Mi', '1.5GiB', '1048576B'],
     refuses: ['512', 536870912, '1MB', '0GiB', 'lots', '', '-1GiB'],
   },
+  'swarm.snapshot.path': path,
+  'swarm.snapshot.interval': { accepts: [1, 300, 4294967295], refuses: [0, -1, 1.5, '5m'] },
   'limits.dry_run': bool,
   'limits.exempt_private': bool,
   'limits.exempt': ranges,
@@ -272,7 +274,7 @@ suite('the canonical configuration', () => {
         ip_bans_reset_interval_in_secs: 86400,
       },
       network: { workers: 'auto', sockets: 'auto', receive_buffer_bytes: 8388608 },
-      swarm: { memory: 'auto' },
+      swarm: { memory: 'auto', snapshot: { interval: 300 } },
       metrics: { bind_address: '127.0.0.1:1314' },
       ...gateDefaults,
     });

@@ -138,7 +138,7 @@ suite('published configurations', () => {
         ip_bans_reset_interval_in_secs: 86400,
       },
       network: { workers: 'auto', sockets: 'auto', receive_buffer_bytes: 8388608 },
-      swarm: { memory: 'auto' },
+      swarm: { memory: 'auto', snapshot: { interval: 300 } },
       metrics: { bind_address: '127.0.0.1:1314' },
       ...gateDefaults,
     });

@@ -8,14 +8,18 @@ import type { SwarmRules } from '../../tracker/swarm/swarm-rules.ts';
 import { RULES } from './announcing.ts';
 
 /** A time at which snapshots are made. */
-export const MADE_MILLIS = 1_790_000_000_000;
+const MADE_MILLIS = 1_790_000_000_000;
 export const HEADER_BYTES = 32;
 export const BLOCK_HEAD_BYTES = 16;
 
 /** The snapshot of a store. `between` is called between its slices. */
-export function snapshotOf(store: Store, between: () => void = () => undefined): Buffer {
+export function snapshotOf(
+  store: Store,
+  between: () => void = () => undefined,
+  madeMillis = MADE_MILLIS,
+): Buffer {
   const chunks: Buffer[] = [];
-  const encoder = new SnapshotEncoder((bytes) => chunks.push(Buffer.from(bytes)), MADE_MILLIS);
+  const encoder = new SnapshotEncoder((bytes) => chunks.push(Buffer.from(bytes)), madeMillis);
   for (const _ of exportStore(store, encoder)) between();
   encoder.end();
   return Buffer.concat(chunks);

@@ -23,6 +23,8 @@ export interface HealthContext {
   readiness(): Readiness;
   /** A sentence about a database that does not answer; null when all is well with it, or there is none. */
   databaseTrouble(): string | null;
+  /** A sentence about a snapshot of the swarms that can't be written; null when all is well with it, or there is none. */
+  snapshotTrouble(): string | null;
 }
 
 /** One service in the report; the names are Torrust's. */
@@ -65,11 +67,12 @@ export function createHealthApp(context: HealthContext): Koa {
 async function checkServices(context: HealthContext, isStrict: boolean): Promise<Reply> {
   const services = context.services();
   const details = await Promise.all(services.map((service) => check(service)));
-  const trouble = context.databaseTrouble();
-  const hasFailed = trouble !== null || details.some(({ result }) => 'Err' in result);
+  const troubles = troublesOf(context);
+  const hasFailed = troubles.length > 0 || details.some(({ result }) => 'Err' in result);
   const status = hasFailed ? 'Error' : services.length === 0 ? 'None' : 'Ok';
-  // The database is no service with an address, so it is told in the message and not in the details.
-  const message = trouble === null ? 'health check failed' : `health check failed: ${trouble}`;
+  // The database and the snapshot are no services with an address: told in the message and not in the details.
+  const message =
+    troubles.length === 0 ? 'health check failed' : `health check failed: ${troubles.join('; ')}`;
   const report = { status, message: hasFailed ? message : '', details };
   return jsonReply(JSON.stringify(report), JSON_TYPE, hasFailed && isStrict ? 503 : 200);
 }
@@ -85,11 +88,16 @@ async function check(service: RegisteredService): Promise<CheckReport> {
   };
 }
 
+/** What is wrong with what keeps data: a sentence each. */
+function troublesOf(context: HealthContext): string[] {
+  return [context.databaseTrouble(), context.snapshotTrouble()].filter((trouble) => trouble !== null);
+}
+
 function showReadiness(context: HealthContext): Reply {
   const { ready, reasons: obstacles } = context.readiness();
   const trouble = context.databaseTrouble();
-  // Announces go on without the database, so its trouble is told and does not keep traffic away.
-  const reasons = trouble === null ? obstacles : [...obstacles, trouble];
+  // Announces go on without database and snapshots, so their trouble is told and does not keep traffic away.
+  const reasons = [...obstacles, ...troublesOf(context)];
   // Told apart from the reasons once more, for programs that watch over the database.
   return jsonReply(
     JSON.stringify({ ready, reasons, database_trouble: trouble }),

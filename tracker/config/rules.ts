@@ -4,10 +4,11 @@
  * Every rule names the parts of the configuration that it reads. A rule is only asked when those parts are sound in
  * themselves, so that one wrong value gives one error and all other rules are still heard.
  */
+import { normalize } from 'node:path';
 import * as z from 'zod';
 import { isWildcard, parseSocketAddress } from './address.ts';
 import { isMysqlUrl, matchMysqlUrl } from './mysql-url.ts';
-import { configShape, type DatabaseConfig, type TrackerConfig } from './schema.ts';
+import { configShape, type DatabaseConfig, defaultSqlitePath, type TrackerConfig } from './schema.ts';
 import { MAX_BURST_SECONDS } from './tables/limits.ts';
 
 /** The way to a value: names of tables and keys, positions in lists. */
@@ -51,6 +52,21 @@ const commonRules: readonly Rule[] = [
       checkTwins(core.database, report);
       if (core.database.driver === 'sqlite3') checkSqlite(core.database, report);
       else checkMysql(core.database, report);
+    },
+  },
+  {
+    reads: [
+      ['core', 'database'],
+      ['swarm', 'snapshot'],
+    ],
+    check({ core: { database }, swarm: { snapshot } }, report) {
+      if (database?.driver !== 'sqlite3' || snapshot.path === undefined) return;
+      if (normalize(database.path ?? defaultSqlitePath) === normalize(snapshot.path)) {
+        report(
+          ['swarm', 'snapshot', 'path'],
+          'is the file of the database; give the snapshot one of its own',
+        );
+      }
     },
   },
   {

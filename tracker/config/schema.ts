@@ -29,6 +29,7 @@ import { bans } from './tables/bans.ts';
 import { limits } from './tables/limits.ts';
 import { proxyProtocol } from './tables/proxy-protocol.ts';
 import { sourceGuard } from './tables/source-guard.ts';
+import { snapshot } from './tables/snapshot.ts';
 
 /** The version of the canonical layout. */
 export const schemaVersion = '3.0.0';
@@ -362,6 +363,7 @@ const swarm = z.strictObject({
       'The most memory that peers and torrents take. `auto` is half of what the container may use, else half of the machine. It is taken as it fills.',
     reload: 'restart',
   }),
+  snapshot,
 });
 
 /** The tables and keys alone, without the rules between them: for walks over the schema. */

@@ -12,7 +12,12 @@ import type { Store } from '../swarm/store.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { createMetricsApp, METRICS_PATH } from '../telemetry/metrics-app.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import type { CertificateReading, ConfigReadings, Readings } from '../telemetry/readings.ts';
+import type {
+  CertificateReading,
+  ConfigReadings,
+  Readings,
+  SnapshotReadings,
+} from '../telemetry/readings.ts';
 import { readVersion } from '../telemetry/version.ts';
 import type { CompletedSync } from './completed-sync.ts';
 import type { Inputs } from './inputs.ts';
@@ -28,6 +33,7 @@ export interface MetricsParts {
   readonly completedSync: CompletedSync | null;
   readonly inputs: Inputs;
   readonly reloads: ReloadRecord;
+  readonly snapshots: () => SnapshotReadings;
   readonly networkThreads: () => number;
   readonly isReady: () => boolean;
 }
@@ -102,6 +108,7 @@ function read(parts: MetricsParts): Omit<Readings, 'version'> {
       persisted: completedSync?.totalCompleted ?? 0,
       torrentsWaiting: completedSync?.torrentsWaiting ?? 0,
     },
+    snapshots: parts.snapshots(),
     access: { whitelistedTorrents: access.whitelistSize, keys: access.keysSize },
     bannedAddresses: bans.size,
     database: database && { isUp: database.state().kind === 'up', callsWaiting: database.callsWaiting() },

@@ -68,7 +68,7 @@ interface ImportShard {
 export class SnapshotImport {
   readonly counts: ImportCounts = { kept: 0, expired: 0, present: 0, unstored: 0 };
   readonly #store: Store;
-  readonly #rules: SwarmRules;
+  readonly #rules: Readonly<SwarmRules>;
   readonly #shards: readonly ImportShard[];
   readonly #downSeconds: number;
   /** The greatest age in the file that is not too old by now. */
@@ -80,7 +80,7 @@ export class SnapshotImport {
    * `downSeconds` is the time since the snapshot was made; below zero, when a clock was set back, it counts as none, so
    * that a peer lives for its timeout at most. `timeoutSeconds`: peers that were silent for so long are left out.
    */
-  constructor(store: Store, downSeconds: number, timeoutSeconds: number, rules: SwarmRules) {
+  constructor(store: Store, downSeconds: number, timeoutSeconds: number, rules: Readonly<SwarmRules>) {
     const [keyLow, keyHigh] = store.memory.key;
     this.#store = store;
     this.#rules = rules;

@@ -12,6 +12,7 @@ import {
   single,
 } from './instrument.ts';
 import { GATE_INSTRUMENTS } from './gate-instruments.ts';
+import { SNAPSHOT_INSTRUMENTS } from './snapshot-instruments.ts';
 
 const FAMILIES = ['ipv4', 'ipv6'];
 const NETWORK_THREADS = 'the network threads, each in a row of shared memory of its own';
@@ -178,6 +179,7 @@ export const READ_INSTRUMENTS: readonly ReadInstrument[] = [
     source: STORE,
     read: ({ swarms }) => single(swarms.unstoredAnnounces),
   },
+  ...SNAPSHOT_INSTRUMENTS,
   {
     name: 'torrust_tracker_completed_downloads_total',
     type: 'counter',

@@ -6,6 +6,7 @@ export interface Readings {
   readonly counters: Readonly<Record<CounterName, number>>;
   readonly swarms: SwarmReadings;
   readonly completed: CompletedReadings;
+  readonly snapshots: SnapshotReadings;
   readonly access: { readonly whitelistedTorrents: number; readonly keys: number };
   /** Addresses that are banned at this moment. */
   readonly bannedAddresses: number;
@@ -39,6 +40,21 @@ export interface CompletedReadings {
   readonly persisted: number;
   /** Torrents whose counters wait to be read from or written to the database. */
   readonly torrentsWaiting: number;
+}
+
+/** Snapshots of the swarms on disk. */
+export interface SnapshotReadings {
+  /** When the last one was finished: seconds since 1970; 0: none since the start. */
+  readonly writtenAtSeconds: number;
+  /** What the last one holds, and how long it took. */
+  readonly peers: number;
+  readonly bytes: number;
+  readonly seconds: number;
+  /** Snapshots since the start that were finished, and that failed. */
+  readonly writes: number;
+  readonly failures: number;
+  /** Peers that the start brought back. */
+  readonly restoredPeers: number;
 }
 
 /** How the configuration in force fares. */
