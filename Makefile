@@ -7,6 +7,8 @@ NODE := node_modules/.bin/node
 NPM := npm
 # What `make run` passes to the tracker: make run ARGS='--config my-tracker.toml'
 ARGS ?= --config storage/tracker/etc/tracker.toml --generate
+# What `make run-operator` passes on: make run-operator OPERATOR_ARGS='--namespaces trackers'
+OPERATOR_ARGS ?=
 # Which test files `make test` runs: make test FILTER='swarm protocol' (parts of paths; all when empty)
 FILTER ?=
 # What `make test` passes to test/run.ts beside it
@@ -26,7 +28,7 @@ GENERATED := docs crds charts
 INSTALLED := node_modules/.installed-package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-apiserver check types lint format format-check knip generate generate-check clean bench bench-http bench-memory bench-api bench-start fuzz
+.PHONY: help install run run-operator test test-apiserver check types lint format format-check knip generate generate-check clean bench bench-http bench-memory bench-api bench-start fuzz
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -42,6 +44,9 @@ install: ## Install what package-lock.json names, Node.js included (the other co
 
 run: install ## Start a tracker with storage/tracker/etc/tracker.toml (other arguments: ARGS='...')
 	@exec $(NODE) tracker/cli/main.ts run $(ARGS)
+
+run-operator: install ## Run the operator against the current context, with its definitions applied (OPERATOR_ARGS='...')
+	@exec $(NODE) operator/cli/main.ts run --apply-definitions $(OPERATOR_ARGS)
 
 test: install ## Run the tests; as root on Debian it installs missing test programs first (NO_FETCH=1 turns that off)
 	@$(NODE) test/support/fetch-parts.ts

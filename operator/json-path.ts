@@ -27,6 +27,20 @@ export function listAt(value: unknown, ...path: readonly string[]): readonly unk
   return Array.isArray(found) ? (found as readonly unknown[]) : [];
 }
 
+/** The texts among the entries of the list at a path. */
+export function textsAt(value: unknown, ...path: readonly string[]): string[] {
+  return listAt(value, ...path).filter((entry) => typeof entry === 'string');
+}
+
+/** The texts of the table at a path, by name. */
+export function textTableAt(value: unknown, ...path: readonly string[]): Record<string, string> {
+  const found = valueAt(value, ...path);
+  const entries = isTable(found) ? Object.entries(found) : [];
+  return Object.fromEntries(
+    entries.filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
+  );
+}
+
 /** Whether a value of JSON is a table. */
 export function isTable(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);

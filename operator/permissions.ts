@@ -41,13 +41,6 @@ export const PERMISSIONS: readonly Permission[] = [
     why: 'to tell how they are',
   },
   {
-    group: GROUP,
-    resources: [`${PLURAL}/finalizers`],
-    verbs: ['update'],
-    scope: 'watched',
-    why: 'to own what belongs to a tracker, where a cluster asks for that right (OwnerReferencesPermissionEnforcement)',
-  },
-  {
     group: '',
     resources: ['configmaps', 'services', 'serviceaccounts'],
     verbs: WRITE,

@@ -7,7 +7,6 @@ import { exposure, monitoring, networkPolicy, telemetry } from './exposure.ts';
 import {
   flag,
   ipAddress,
-  listByKey,
   listOf,
   objectName,
   oneOf,
@@ -92,10 +91,12 @@ const shape = z.strictObject({
   paused: flag(false).describe('True: the operator changes nothing.'),
   hibernate: flag(false).describe('True: no pods; data, Secrets and Services stay.'),
   image: image.prefault({}).describe("The tracker's image."),
-  udp: listByKey(udpListener, 'name', MAX_LISTENERS)
+  // Replaced as a whole: of a list that is merged by name, a server-side apply would keep the listener of the default
+  // beside those that a user names, and an empty list would become the default again.
+  udp: listOf(udpListener, MAX_LISTENERS)
     .default([{ name: 'main', port: DEFAULT_UDP_PORT }])
     .describe('UDP listeners; an empty list: none.'),
-  http: listByKey(httpListener, 'name', MAX_LISTENERS)
+  http: listOf(httpListener, MAX_LISTENERS)
     .prefault([{ name: 'main', port: DEFAULT_HTTP_PORT }])
     .describe('HTTP and HTTPS listeners; an empty list: none.'),
   api: api.prefault({}).describe('The REST API.'),
@@ -166,8 +167,8 @@ function servicePorts(
   return listeners.map(({ port, servicePort }) => servicePort ?? port);
 }
 
-function areDistinct(numbers: readonly number[]): boolean {
-  return new Set(numbers).size === numbers.length;
+function areDistinct(values: readonly (number | string)[]): boolean {
+  return new Set(values).size === values.length;
 }
 
 /** Whether a route finds an HTTP listener that may stand behind a proxy. */
@@ -211,6 +212,11 @@ export const trackerSpec = withRules(shape, [
       'policy.maxPeerTimeoutSeconds is not above announce.intervalSeconds, so peers would be dropped before they announce again: raise it or leave it out',
     holds: ({ policy: { maxPeerTimeoutSeconds: timeout }, announce: { intervalSeconds } }) =>
       timeout === undefined || timeout > intervalSeconds,
+  },
+  {
+    cel: 'self.udp.all(a, self.udp.exists_one(b, a.name == b.name)) && self.http.all(a, self.http.exists_one(b, a.name == b.name))',
+    message: 'two listeners in udp, or two in http, have the same name: give each a name of its own',
+    holds: ({ udp, http }) => [udp, http].every((list) => areDistinct(list.map(({ name }) => name))),
   },
   {
     cel: 'self.udp.all(a, self.udp.exists_one(b, a.port == b.port))',

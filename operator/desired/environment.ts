@@ -5,12 +5,14 @@
 import type { PodTemplate } from './kubernetes-object.ts';
 
 /** APIs that a cluster may have or not. */
-export type OptionalApi =
-  | 'cert-manager.io/v1/Certificate'
-  | 'gateway.networking.k8s.io/v1/HTTPRoute'
-  | 'gateway.networking.k8s.io/v1alpha2/UDPRoute'
-  | 'monitoring.coreos.com/v1/ServiceMonitor'
-  | 'monitoring.coreos.com/v1/PrometheusRule';
+export const OPTIONAL_APIS = [
+  'cert-manager.io/v1/Certificate',
+  'gateway.networking.k8s.io/v1/HTTPRoute',
+  'gateway.networking.k8s.io/v1alpha2/UDPRoute',
+  'monitoring.coreos.com/v1/ServiceMonitor',
+  'monitoring.coreos.com/v1/PrometheusRule',
+] as const;
+export type OptionalApi = (typeof OPTIONAL_APIS)[number];
 
 /** The operator and its cluster. */
 export interface Environment {

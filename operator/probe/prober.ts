@@ -20,6 +20,9 @@ export interface ProberOptions {
   readonly concurrency: number;
 }
 
+/** The usual way. */
+export const PROBER_DEFAULTS = { intervalMillis: 30_000, retryMillis: 5_000, concurrency: 16 } as const;
+
 /** Pods of one tracker that are asked in one round, those that failed first; the others are asked in the next rounds. */
 const MAX_PODS = 8;
 /** Of those, the most that failed the last time: they must not keep the others from their turn. */
@@ -81,6 +84,11 @@ export class Prober {
   forget(key: string): void {
     clearTimeout(this.#watched.get(key)?.timer);
     this.#watched.delete(key);
+  }
+
+  /** Whether a tracker is being probed. */
+  isWatching(key: string): boolean {
+    return this.#watched.has(key);
   }
 
   /** What the last probe of a tracker said; undefined before the first. */

@@ -158,3 +158,24 @@ test('the scale subresource reads and writes the replicas', needs('apiserver'), 
   );
   assert.match(messageOf(many.body), /replicas is 0 or 1/);
 });
+
+describe('takes the listeners of an apply as a whole', () => {
+  const web = { name: 'web', port: 7071 };
+  const cases: Record<string, { from: object; to: object; names: string[] }> = {
+    'in the place of the default': { from: {}, to: { http: [web] }, names: ['web'] },
+    'also when there is none any more': { from: { http: [web] }, to: { http: [] }, names: [] },
+    'and has the default again when nothing is said': { from: { http: [web] }, to: {}, names: ['main'] },
+  };
+  for (const [title, { from, to, names }] of Object.entries(cases)) {
+    test(title, needs('apiserver'), async () => {
+      await admin().apply(trackerObject('listeners', from));
+      const after = await admin().apply(trackerObject('listeners', to));
+      const { http } = specOf(after) as { http: { name: string }[] }; // A spec with its defaults.
+      assert.deepEqual(
+        http.map(({ name }) => name),
+        names,
+      );
+      await admin().delete(after);
+    });
+  }
+});

@@ -26,6 +26,16 @@ export const RULE_CASES: Record<string, RuleCase> = {
     broken: { udp: [], http: [] },
     kept: { udp: [] },
   },
+  'listeners are told apart by their names': {
+    says: 'two listeners in udp, or two in http, have the same name',
+    broken: {
+      udp: [
+        { name: 'a', port: 2001 },
+        { name: 'a', port: 2002 },
+      ],
+    },
+    kept: { udp: [{ name: 'a', port: 2001 }], http: [{ name: 'a', port: 2001 }] },
+  },
   'nodes share no volume': {
     says: 'topology HostNode runs a pod on every chosen node',
     broken: { topology: 'HostNode', database: { sqlite: {} } },

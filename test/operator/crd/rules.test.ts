@@ -52,14 +52,19 @@ describe('also refuses', () => {
       spec: { http: [{ name: 'a', port: 7070, tsl: {} }] },
       says: /^unknown field "spec\.http\[0\]\.tsl"$/,
     },
-    'two listeners of one name': {
+    'two routes of one listener': {
       spec: {
-        udp: [
-          { name: 'a', port: 6969 },
-          { name: 'a', port: 6970 },
-        ],
+        exposure: {
+          acknowledgeSourceNAT: true,
+          gateway: {
+            udpRoutes: [
+              { listener: 'main', parentRefs: [{ name: 'a' }] },
+              { listener: 'main', parentRefs: [{ name: 'b' }] },
+            ],
+          },
+        },
       },
-      says: /^spec\.udp\[1\]: Duplicate value: a$/,
+      says: /^spec\.exposure\.gateway\.udpRoutes\[1\]: Duplicate value: main$/,
     },
     'a port that needs privileges': {
       spec: { http: [{ name: 'a', port: 443 }] },

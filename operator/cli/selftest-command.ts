@@ -1,0 +1,133 @@
+/**
+ * `torrust-operator selftest`: makes a tracker, waits until the operator calls it ready, announces to it over UDP and HTTP by
+ * its own announce URLs, and deletes it with all that it leaves behind. `helm test` runs it inside the cluster.
+ */
+import { randomBytes } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
+import { type Command, InvalidArgumentError } from 'commander';
+import { probeHttp } from '../../tracker/probe/http.ts';
+import { describeFailure, type ProbeResult } from '../../tracker/probe/result.ts';
+import { parseTrackerUrl } from '../../tracker/probe/target.ts';
+import { probeUdp } from '../../tracker/probe/udp.ts';
+import { API_VERSION, KIND } from '../crd/tracker.ts';
+import { conditionOf, textAt, textsAt } from '../json-path.ts';
+import { resourceOf } from '../kube/api-resource.ts';
+import type { KubeClient } from '../kube/client.ts';
+import type { KubeObject } from '../kube/kube-object.ts';
+import { ownNamespace } from '../surroundings.ts';
+import { openCluster } from './cluster.ts';
+import { ExitCode } from './usage-error.ts';
+
+interface SelftestOptions {
+  readonly namespace?: string;
+  readonly context?: string;
+  readonly timeout: number;
+  readonly keep?: boolean;
+}
+
+const LOOK_MILLIS = 1_000;
+const CLEANUP_MILLIS = 30_000;
+const FIELD_MANAGER = 'torrust-operator-selftest';
+
+export function addSelftestCommand(program: Command): void {
+  program
+    .command('selftest')
+    .description('Make a tracker, announce to it over UDP and HTTP, and delete it. Needs a running operator.')
+    .option('-n, --namespace <name>', "where (default: the pod's own namespace, or that of the context)")
+    .option('--context <name>', 'another context of the kubeconfig than the current one')
+    .option('--timeout <seconds>', 'the longest that all of it may take', readSeconds, 300)
+    .option('--keep', 'leave the tracker there')
+    .action(selftest);
+}
+
+function readSeconds(text: string): number {
+  const seconds = Number(text);
+  if (!(seconds > 0)) throw new InvalidArgumentError('give seconds');
+  return seconds;
+}
+
+async function selftest({ namespace, context, timeout, keep = false }: SelftestOptions): Promise<void> {
+  const { client, connection } = await openCluster(context);
+  const place = {
+    namespace: namespace ?? ownNamespace(connection),
+    name: `selftest-${randomBytes(3).toString('hex')}`,
+  };
+  const signal = AbortSignal.timeout(timeout * 1000);
+  try {
+    const { apiVersion, kind } = TRACKER;
+    await client.apply(
+      { apiVersion, kind, metadata: place, spec: {} },
+      { fieldManager: FIELD_MANAGER, signal },
+    );
+    say(`made the tracker ${place.namespace}/${place.name}`);
+    const tracker = await waitUntilReady(client, place, signal);
+    const urls = textsAt(tracker, 'status', 'announceURLs');
+    for (const url of urls) await announce(url, signal);
+    say('the tracker answers');
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    say(`it took more than ${timeout} s`);
+    process.exitCode = ExitCode.failed;
+  } finally {
+    if (!keep) await remove(client, place);
+    await connection.close();
+  }
+}
+
+const TRACKER = resourceOf({ apiVersion: API_VERSION, kind: KIND });
+
+interface Place {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+function say(what: string): void {
+  process.stdout.write(`${what}\n`);
+}
+
+async function waitUntilReady(client: KubeClient, place: Place, signal: AbortSignal): Promise<KubeObject> {
+  let last = '';
+  for (;;) {
+    const tracker = await client.get(TRACKER, place, { signal });
+    const ready = conditionOf(tracker, 'Ready');
+    if (tracker !== undefined && textAt(ready, 'status') === 'True') return tracker;
+    const now =
+      ready === undefined
+        ? 'no operator has looked at it yet'
+        : `${textAt(ready, 'reason')}: ${textAt(ready, 'message')}`;
+    if (now !== last) say(now);
+    last = now;
+    await pause(LOOK_MILLIS, undefined, { signal });
+  }
+}
+
+async function announce(url: string, signal: AbortSignal): Promise<void> {
+  const target = parseTrackerUrl(url, '');
+  if (target.kind === 'bad') throw new Error(`${url}: ${target.reason}`);
+  const result =
+    target.kind === 'udp' ? await probeUdp(target, { signal }) : await probeHttp(target, { signal });
+  say(`${url}: ${describe(result)}`);
+  if (!result.ok) process.exitCode = ExitCode.failed;
+}
+
+function describe({ steps }: ProbeResult): string {
+  const failed = steps.find((step) => step.kind === 'failed');
+  if (failed?.kind === 'failed') return `${failed.name} failed: ${describeFailure(failed.failure)}`;
+  const micros = steps.reduce((sum, step) => sum + step.micros, 0);
+  return `${steps.map(({ name }) => name).join(', ')} in ${(micros / 1000).toFixed(1)} ms`;
+}
+
+/** Deletes the tracker and what outlives it, also when the time is over. */
+async function remove(client: KubeClient, place: Place): Promise<void> {
+  const signal = AbortSignal.timeout(CLEANUP_MILLIS);
+  await client.delete(TRACKER, place, { signal });
+  const { namespace, name } = place;
+  const labelSelector = `app.kubernetes.io/managed-by=torrust-operator,app.kubernetes.io/instance=${name}`;
+  for (const kind of ['Secret', 'PersistentVolumeClaim']) {
+    const resource = resourceOf({ apiVersion: 'v1', kind });
+    const { items } = await client.list(resource, { namespace, labelSelector }, { signal });
+    for (const { metadata } of items)
+      await client.delete(resource, { namespace, name: metadata.name }, { signal });
+  }
+  say('deleted it');
+}

@@ -1,0 +1,219 @@
+/**
+ * The operator from its first request to its last: connection, status server, lease, discovery, the controller of trackers.
+ * A second one waits until the first has given up its lease. The only place that knows all parts.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { Registry } from 'prom-client';
+import { parse } from 'yaml';
+import { type Environment, OPTIONAL_APIS } from './desired/environment.ts';
+import { KubeClient } from './kube/client.ts';
+import { Connection } from './kube/connection.ts';
+import { startDiscovery } from './kube/discovery.ts';
+import { EventRecorder } from './kube/event-recorder.ts';
+import type { KubeLog } from './kube/kube-log.ts';
+import { isKubeObject } from './kube/kube-object.ts';
+import { type Election, leaseNamespace, startElection } from './kube/lease-election.ts';
+import { createKubeMetrics, type KubeMetrics } from './kube/metrics.ts';
+import { openStatusServer, type StatusServer } from './kube/status-server.ts';
+import type { Recorder } from './reconcile/status-writer.ts';
+import { podFamilies, podNamespace } from './surroundings.ts';
+import { startTrackerController, type TrackerController } from './tracker-controller.ts';
+import { readVersion } from './version.ts';
+
+/** How the operator runs. */
+export interface OperatorSettings {
+  /** Absent: the current context, or the service account of the pod. */
+  readonly context?: string | undefined;
+  /** Absent: trackers of all namespaces. */
+  readonly namespaces?: readonly string[] | undefined;
+  /** The image of trackers that name none. */
+  readonly defaultImage: string;
+  /** Where metrics and health are served. */
+  readonly bindAddress: { readonly host: string; readonly port: number };
+  readonly electsLeader: boolean;
+  /** The API server judges every write and stores none. Takes no lease either. */
+  readonly isDry: boolean;
+  /** Applies the CustomResourceDefinitions of this version first. */
+  readonly appliesDefinitions: boolean;
+}
+
+/** What the operator is given to run with. */
+export interface OperatorOptions {
+  readonly settings: OperatorSettings;
+  readonly log: KubeLog;
+  /** Ends it, in order. */
+  readonly signal: AbortSignal;
+  /** The lease was lost: another operator may be at work, so the process has to end at once. */
+  readonly onLost: (reason: Error) => void;
+}
+
+const LEASE = 'torrust-operator';
+/** How long events that were noted down may take to be written at the end. */
+const EVENTS_GRACE_MILLIS = 2_000;
+const SERVER_GRACE_MILLIS = 500;
+
+/** The parts that are started once this process is the one that works. */
+interface Parts {
+  readonly settings: OperatorSettings;
+  readonly log: KubeLog;
+  readonly client: KubeClient;
+  readonly metrics: KubeMetrics;
+  readonly recorder: EventRecorder;
+  readonly signal: AbortSignal;
+  /** Is told the controller when it has been started. */
+  readonly onController: (controller: TrackerController) => void;
+}
+
+/** Runs the operator until the signal is aborted. Rejects when it can't begin. */
+export async function runOperator({ settings, log, signal, onLost }: OperatorOptions): Promise<void> {
+  const registry = new Registry();
+  const metrics = createKubeMetrics(registry);
+  const connection = Connection.load(settings.context);
+  let server: StatusServer | undefined;
+  let election: Election | undefined;
+  let recorder: EventRecorder | undefined;
+  let controller: TrackerController | undefined;
+  let isSynced = false;
+  try {
+    const inSync = { name: 'trackers', problem: () => notSynced(controller, isSynced) };
+    const alive = { name: 'ping', problem: () => undefined };
+    server = await openStatusServer({
+      ...settings.bindAddress,
+      registry,
+      alive: [alive],
+      ready: [alive, inSync],
+    });
+    const candidate = new KubeClient(connection, metrics.client);
+    log.info(
+      { version: readVersion(), server: connection.server.href, port: server.port },
+      'torrust-operator',
+    );
+    election =
+      settings.electsLeader && !settings.isDry
+        ? elect(candidate, connection, metrics, log, onLost)
+        : undefined;
+    const holds = election === undefined ? () => true : election.holds.bind(election);
+    const client = new KubeClient(connection, metrics.client, holds);
+    const identity = election?.identity ?? 'torrust-operator';
+    recorder = new EventRecorder({ client, identity, metrics: metrics.events, log });
+    if (election !== undefined && !(await isElected(election, signal))) return;
+    await work({
+      settings,
+      log,
+      client,
+      metrics,
+      recorder,
+      signal,
+      onController: (started) => {
+        controller = started;
+        started.synced.then(
+          () => (isSynced = true),
+          () => undefined,
+        );
+      },
+    });
+  } finally {
+    await recorder?.close(EVENTS_GRACE_MILLIS);
+    await election?.close();
+    await server?.close(SERVER_GRACE_MILLIS);
+    await connection.close();
+  }
+}
+
+/** What is wrong while this process should be at work; one that waits for its turn is as it should be. */
+function notSynced(controller: TrackerController | undefined, isSynced: boolean): string | undefined {
+  if (controller === undefined || isSynced) return undefined;
+  return controller.problems()[0] ?? 'not everything has been listed yet';
+}
+
+function elect(
+  client: KubeClient,
+  { namespace }: Connection,
+  metrics: KubeMetrics,
+  log: KubeLog,
+  onLost: (reason: Error) => void,
+): Election {
+  const where = leaseNamespace(process.env, namespace);
+  return startElection({ client, namespace: where, name: LEASE, metrics: metrics.leader, log, onLost });
+}
+
+/** Waits for the lease; false when the end comes first. */
+async function isElected(election: Election, signal: AbortSignal): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const end = () => resolve(false);
+  signal.addEventListener('abort', end);
+  if (signal.aborted) end();
+  try {
+    return await Promise.race([election.acquired.then(() => true), promise]);
+  } finally {
+    signal.removeEventListener('abort', end);
+  }
+}
+
+/** Runs the controller until the end. */
+async function work({
+  settings,
+  log,
+  client,
+  metrics,
+  recorder,
+  signal,
+  onController,
+}: Parts): Promise<void> {
+  const { defaultImage, isDry, namespaces } = settings;
+  if (settings.appliesDefinitions) await applyDefinitions(client, log, isDry, signal);
+  const ipFamilies = await podFamilies(client, signal);
+  const discovery = startDiscovery({ client, apis: OPTIONAL_APIS, log, signal });
+  const environment = (): Environment => ({
+    defaultImage,
+    operatorNamespace: podNamespace(),
+    apis: discovery.apis(),
+    ipFamilies,
+    dashboards: new Map(),
+    now: new Date(),
+  });
+  try {
+    // Routes that nobody can make yet would be told as a problem.
+    await discovery.synced;
+    const controller = startTrackerController({
+      client,
+      metrics,
+      log,
+      recorder: recorderOf(recorder),
+      namespaces,
+      environment,
+      operatorVersion: readVersion(),
+      isDry,
+      signal,
+    });
+    onController(controller);
+    discovery.subscribe(() => controller.reconcileAll());
+    await controller.ended;
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    await discovery.ended;
+  }
+}
+
+function recorderOf(events: EventRecorder): Recorder {
+  return {
+    record: (regarding, { type, reason, message }) =>
+      events.record({ regarding, type, reason, action: 'Reconcile', note: message }),
+  };
+}
+
+async function applyDefinitions(
+  client: KubeClient,
+  log: KubeLog,
+  isDry: boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  const folder = new URL('../crds/', import.meta.url);
+  for (const file of readdirSync(folder).filter((name) => name.endsWith('.yaml'))) {
+    const definition: unknown = parse(readFileSync(new URL(file, folder), 'utf8'));
+    if (!isKubeObject(definition)) throw new Error(`crds/${file} is no object of Kubernetes`);
+    await client.apply(definition, { fieldManager: 'torrust-operator', force: true, dryRun: isDry, signal });
+    log.info({ name: definition.metadata.name }, 'the definition is applied');
+  }
+}
