@@ -26,6 +26,20 @@ function announceOf(change: Partial<ModelAnnounce> = {}): ModelAnnounce {
   };
 }
 
+/** The groups that have torrents, and how many. */
+function groupsOf(store: Store): Map<number, number> {
+  return new Map([...store.countTorrents().entries()].filter(([, count]) => count !== 0));
+}
+
+function groupsOfModel(model: ModelStore): Map<number, number> {
+  const groups = new Map<number, number>();
+  for (const infoHash of [...model.torrents.keys()].toSorted()) {
+    const group = Number.parseInt(infoHash.slice(0, 4), 16) >> 6;
+    groups.set(group, (groups.get(group) ?? 0) + 1);
+  }
+  return groups;
+}
+
 /** Compares all that the store shows with all that the model holds. */
 function assertSame(store: Store, model: ModelStore): void {
   const listed = new Map([...store.torrents()].flat().map((torrent) => [torrent.infoHash, torrent]));
@@ -58,6 +72,7 @@ function assertSame(store: Store, model: ModelStore): void {
   }
   const totals = store.totals();
   assert.equal(totals.torrents, model.torrents.size);
+  assert.deepEqual(groupsOf(store), groupsOfModel(model), 'torrents are counted by their leading bits');
   assert.equal(totals.seeders, seeders);
   assert.equal(totals.leechers, peers - seeders);
   assert.equal(totals.ipv4Peers + totals.ipv6Peers, peers);
@@ -65,7 +80,7 @@ function assertSame(store: Store, model: ModelStore): void {
 
 test('does what a plain Map would do, for any run of announces and expiries', () => {
   const announce = fc.record({
-    infoHash: fc.integer({ min: 0, max: 5 }).map((n) => hex(n, 20)),
+    infoHash: fc.integer({ min: 0, max: 5 }).map((n) => hex(n * 0x1234_5678, 4) + hex(n, 16)),
     address: fc.oneof(
       fc.integer({ min: 0, max: 40 }).map((n) => hex(n, 4)),
       fc.integer({ min: 0, max: 40 }).map((n) => hex(n, 16)),

@@ -1,32 +1,29 @@
 /**
  * A page of all torrents in the order of their info hashes, found without stopping the main thread and without holding
- * more than the page in memory: the store is walked twice, in slices. The first walk counts torrents by the leading
- * digits of their info hash; the second keeps those of the page.
+ * more than the page in memory. The store counts torrents by the beginning of their info hash, which says where the page
+ * is; then it is walked, in slices, and only torrents of the page are read.
  */
 import { setImmediate } from 'node:timers/promises';
 import { AnnounceRequest, HASH_WORDS, ScrapeEntry } from '../protocol/model.ts';
+import { INFO_HASH_GROUPS } from '../swarm/segment.ts';
 import type { TorrentSummary } from '../swarm/torrent-view.ts';
 import type { Store } from '../swarm/store.ts';
 
-/** Leading hex digits by which torrents are counted. */
-const DIGITS = 3;
-const GROUPS = 16 ** DIGITS;
+/** The group of an info hash is in its leading digits, above some bits. */
+const GROUP_DIGITS = 3;
+const GROUP_SHIFT = 2;
 /** Other work of the thread gets its turn after so long. */
 const STRETCH_MILLIS = 5;
 
 /** The torrents number `offset` to `offset + limit`, ascending. Torrents that come or go meanwhile may shift it. */
 export async function listTorrents(store: Store, offset: number, limit: number): Promise<TorrentSummary[]> {
   if (limit === 0) return [];
-  const counts = new Float64Array(GROUPS);
-  for await (const slice of unhurried(store.torrents())) {
-    for (const torrent of slice) counts[groupOf(torrent)]++;
-  }
-  const { first, last, before } = findPage(counts, offset, limit);
+  const { first, last, before } = findPage(store.countTorrents(), offset, limit);
+  if (first > last) return [];
   const groups = new Map<number, Map<string, TorrentSummary>>();
-  for await (const slice of unhurried(store.torrents())) {
+  for await (const slice of unhurried(store.torrents(first, last))) {
     for (const torrent of slice) {
-      const group = groupOf(torrent);
-      if (group < first || group > last) continue;
+      const group = Number.parseInt(torrent.infoHash.slice(0, GROUP_DIGITS), 16) >> GROUP_SHIFT;
       const members = groups.get(group);
       // A torrent can come twice while the store grows.
       if (members === undefined) groups.set(group, new Map([[torrent.infoHash, torrent]]));
@@ -50,22 +47,18 @@ export function findTorrent(store: Store, infoHash: string): TorrentSummary | un
   };
 }
 
-function groupOf(torrent: TorrentSummary): number {
-  return Number.parseInt(torrent.infoHash.slice(0, DIGITS), 16);
-}
-
 /** The groups that a page lies in, and the number of torrents before the first of them. */
 function findPage(
-  counts: Float64Array,
+  counts: Int32Array,
   offset: number,
   limit: number,
 ): { first: number; last: number; before: number } {
   let group = 0;
   let before = 0;
-  while (group < GROUPS && before + counts[group] <= offset) before += counts[group++];
+  while (group < INFO_HASH_GROUPS && before + counts[group] <= offset) before += counts[group++];
   const first = group;
   let end = before;
-  while (group < GROUPS && end < offset + limit) end += counts[group++];
+  while (group < INFO_HASH_GROUPS && end < offset + limit) end += counts[group++];
   return { first, last: group - 1, before };
 }
 

@@ -1,7 +1,7 @@
 /**
  * One shard of the swarm store: a segment of shared memory with a lock, totals, a torrent table and a heap.
  *
- *   words  0 head (below) | heap's own words | bucket array of the torrent table | heap: torrents, directories, pages
+ *   words  0 head (below) | heap's own words | torrents by group (1,024) | bucket array of the torrent table | heap: torrents, directories, pages
  *
  * Memory is reserved in full and taken from the system page by page as it is first written.
  */
@@ -26,6 +26,9 @@ export const EVICTED_PEERS_WORD = 10;
 /** Sum of all completed counters, a 64-bit float: index into `floats`. */
 export const COMPLETED_FLOAT = 6;
 
+/** Groups of torrents by the beginning of their info hash, see `torrent-table.ts`. */
+export const INFO_HASH_GROUPS = 2 ** 10;
+
 const HEAD_WORDS = 16;
 const FIRST_BUCKETS = 64;
 /** The smallest torrent with a peer takes about this many words; there is no need for more buckets than torrents. */
@@ -41,8 +44,10 @@ export class Segment {
   readonly bytes: Uint8Array;
   readonly floats: Float64Array;
   readonly heap: Heap;
+  /** Index of the counts of torrents by `infoHashGroup`. */
+  readonly groupsWord = HEAD_WORDS + HEAP_HEAD_WORDS;
   /** Index of the first bucket, and how many there can be. */
-  readonly bucketsWord = HEAD_WORDS + HEAP_HEAD_WORDS;
+  readonly bucketsWord = this.groupsWord + INFO_HASH_GROUPS;
   readonly maxBuckets: number;
 
   private constructor(buffer: SharedArrayBuffer, isNew: boolean) {

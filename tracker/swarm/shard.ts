@@ -45,9 +45,10 @@ import {
   TORRENT_NEXT,
   TORRENT_SEEDERS,
 } from './torrent-table.ts';
-import { peersOf, readPeer, readSummary, type StoredPeer, type TorrentSummary } from './torrent-view.ts';
+import { listTorrents } from './torrent-listing.ts';
+import { peersOf, readPeer, type StoredPeer, type TorrentSummary } from './torrent-view.ts';
 
-/** The most peers that one lock is held for while peers expire or torrents are listed. */
+/** The most peers that one lock is held for while peers expire. */
 const SLICE_PEERS = 512;
 /** A torrent with more pages than this expires page by page, under a lock for each. */
 const SLICE_PAGES = 8;
@@ -154,24 +155,9 @@ export class Shard {
     return pages;
   }
 
-  /**
-   * Lists torrents from bucket `bucket` on into `into`. Returns the bucket to go on with, -1 at the end. A torrent can be
-   * listed twice when the table grows in between; none that was there all the time is left out.
-   */
-  listTorrents(bucket: number, into: TorrentSummary[]): number {
-    const words = this.#words;
-    lock(words, LOCK_WORD);
-    const buckets = words[BUCKETS_WORD];
-    const enough = into.length + SLICE_PEERS;
-    while (bucket < buckets && into.length < enough) {
-      let torrent = words[this.segment.bucketsWord + bucket++];
-      while (torrent !== 0) {
-        into.push(readSummary(words, torrent));
-        torrent = words[torrent + TORRENT_NEXT];
-      }
-    }
-    unlock(words, LOCK_WORD);
-    return bucket < buckets ? bucket : -1;
+  /** See `listTorrents`. */
+  listTorrents(bucket: number, first: number, last: number, into: TorrentSummary[]): number {
+    return listTorrents(this.segment, bucket, first, last, into);
   }
 
   /**

@@ -18,6 +18,7 @@ import {
   EVICTED_PEERS_WORD,
   EVICTED_TORRENTS_WORD,
   IPV4_PEERS_WORD,
+  INFO_HASH_GROUPS,
   IPV6_PEERS_WORD,
   MAX_SEGMENT_BYTES,
   MIN_SEGMENT_BYTES,
@@ -30,6 +31,7 @@ import { Shard } from './shard.ts';
 import { SwarmLimits } from './swarm-limits.ts';
 import type { SwarmRules } from './swarm-rules.ts';
 import type { TorrentNews } from './torrent-news.ts';
+import { countTorrents } from './torrent-listing.ts';
 import type { StoredPeer, TorrentSummary } from './torrent-view.ts';
 
 const DEFAULT_SHARDS = 64;
@@ -139,15 +141,25 @@ export class Store {
     return peers;
   }
 
-  /** All torrents, in no order: an array for each slice of the store. A torrent can come twice, see `Shard`. */
-  *torrents(): Generator<TorrentSummary[]> {
+  /**
+   * All torrents of the groups `first` to `last` (see `infoHashGroup`), in no order: an array for each slice of the store.
+   * A torrent can come twice, see `listTorrents`.
+   */
+  *torrents(first = 0, last: number = INFO_HASH_GROUPS - 1): Generator<TorrentSummary[]> {
     for (const shard of this.#shards) {
       for (let bucket = 0; bucket >= 0;) {
         const slice: TorrentSummary[] = [];
-        bucket = shard.listTorrents(bucket, slice);
+        bucket = shard.listTorrents(bucket, first, last, slice);
         yield slice;
       }
     }
+  }
+
+  /** The torrents of each group. */
+  countTorrents(): Int32Array {
+    const counts = new Int32Array(INFO_HASH_GROUPS);
+    for (const { segment } of this.#shards) countTorrents(segment, counts);
+    return counts;
   }
 
   /**

@@ -39,6 +39,12 @@ export const TORRENT_ASKED_BASE = 8;
 /** Flag: the counter of a snapshot was added, and is not added again by another part of the same torrent. */
 export const TORRENT_RESTORED = 16;
 
+/** The group of the info hash at `words[first]`: its leading ten bits, so that groups follow each other as hashes do. */
+export function infoHashGroup(words: Int32Array, first: number): number {
+  const word = words[first];
+  return ((word & 0xff) << 2) | ((word >>> 14) & 3);
+}
+
 /** Finds a torrent by the info hash at `source[first]`. Returns its record, or 0. */
 export function findTorrent(segment: Segment, hash: number, source: Int32Array, first: number): number {
   const words = segment.words;
@@ -62,6 +68,7 @@ export function addTorrent(segment: Segment, hash: number, source: Int32Array, f
   words[torrent + TORRENT_NEXT] = words[bucket];
   words[bucket] = torrent;
   words[TORRENTS_WORD]++;
+  words[segment.groupsWord + infoHashGroup(source, first)]++;
   growTable(segment);
   return torrent;
 }
@@ -73,6 +80,7 @@ export function removeTorrent(segment: Segment, torrent: number): void {
   while (words[link] !== torrent) link = words[link] + TORRENT_NEXT;
   words[link] = words[torrent + TORRENT_NEXT];
   words[TORRENTS_WORD]--;
+  words[segment.groupsWord + infoHashGroup(words, torrent + TORRENT_INFO_HASH)]--;
   segment.floats[COMPLETED_FLOAT] -= words[torrent + TORRENT_COMPLETED] >>> 0;
   segment.heap.free(torrent);
 }
