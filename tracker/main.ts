@@ -41,6 +41,7 @@ import {
   apiService,
   publicUrls,
   type RunningService,
+  tallyListeners,
   trackerService,
 } from './run/services.ts';
 import { choosesNativeSockets } from './run/socket-choice.ts';
@@ -159,7 +160,8 @@ async function startParts(options: StartOptions, started: UndoStack): Promise<Ru
   snapshots.begin();
   whereabouts.networkThreads = threads.network.size;
   services.push(...threads.services);
-  const api = config.http_api && (await startApi(config.http_api, inputs, core, logger, started));
+  const api =
+    config.http_api && (await startApi(config.http_api, inputs, core, threads.services, logger, started));
   if (api !== undefined) services.push(api.service);
   signal.throwIfAborted();
 
@@ -246,7 +248,8 @@ async function startCore(
   const policy = Policy.create(config);
   const connectionKeys = ConnectionKeys.create();
   if (inputs.connectionKeys !== null) connectionKeys.set(inputs.connectionKeys);
-  const counters = CounterRows.create(maxThreads(workers));
+  const listeners = config.udp_trackers.length + config.http_trackers.length;
+  const counters = CounterRows.create(maxThreads(workers), listeners);
   const gate = await GateKeeper.open(config, counters, logger);
   started.add(() => gate.stop());
 
@@ -328,6 +331,7 @@ async function startApi(
   api: NonNullable<TrackerConfig['http_api']>,
   inputs: Inputs,
   core: Core,
+  trackers: readonly RunningService[],
   logger: Logger,
   started: UndoStack,
 ): Promise<{ readonly server: ApiServer; readonly service: RunningService }> {
@@ -339,10 +343,8 @@ async function startApi(
       completedInSession: core.counters.sums().completed_downloads,
       completedPersisted: core.completedSync?.totalCompleted ?? 0,
       bannedIps: core.bans.size,
-      connectNanos: 0,
-      announceNanos: 0,
-      scrapeNanos: 0,
     }),
+    listeners: () => tallyListeners(trackers, core.counters),
   });
   app.on('fault', (error: unknown) => logger.error({ err: error }, 'REST API'));
   const pair = inputs.apiCertificate;

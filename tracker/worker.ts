@@ -28,11 +28,16 @@ const port = parentPort;
 // The thread that starts this one passes exactly this.
 const setup = workerData as WorkerSetup;
 const ids = new ConnectionIds(ConnectionKeys.attach(setup.connectionKeys));
-const counters = CounterRows.attach(setup.counters).row(setup.index);
+const rows = CounterRows.attach(setup.counters);
 const policy = Policy.attach(setup.policy);
 const tracker = new Tracker(Store.attach(setup.store), Access.attach(setup.access), policy);
-const gate = new Gate(setup.gate, setup.gateSettings, policy, counters);
-const services = { tracker, ids, gate, counters };
+const gate = new Gate(setup.gate, setup.gateSettings, policy, rows.row(setup.index));
+const services = setup.places.map((place) => ({
+  tracker,
+  ids,
+  gate,
+  counters: rows.row(setup.index, place),
+}));
 
 /** Milliseconds that are left for closing, once the main thread has asked for it. */
 let graceMillis: number | null = null;
@@ -48,7 +53,8 @@ function hear(message: ToWorker, listeners: readonly OpenedListener[]): void {
 
 async function servePortable(): Promise<void> {
   const listeners: Listener[] = [];
-  for (const listener of setup.listeners) listeners.push(await openPortable(listener));
+  for (const [index, listener] of setup.listeners.entries())
+    listeners.push(await openPortable(listener, services[index]));
   const stopped = new Promise<void>((resolve) => {
     port.on('message', (message: ToWorker) => {
       hear(message, listeners);
@@ -60,12 +66,12 @@ async function servePortable(): Promise<void> {
   await Promise.all(listeners.map((listener) => listener.close(graceMillis ?? 0)));
 }
 
-function openPortable(listener: ListenerSetup): Promise<Listener> {
+function openPortable(listener: ListenerSetup, own: (typeof services)[number]): Promise<Listener> {
   if (listener.kind === 'udp') {
-    const service = new UdpService(listener, services);
+    const service = new UdpService(listener, own);
     return openUdpSocket(listener, service, setup.sharesPorts);
   }
-  return openHttpServer(listener, new HttpService(listener, services), setup.sharesPorts);
+  return openHttpServer(listener, new HttpService(listener, own), setup.sharesPorts);
 }
 
 async function serveNative(): Promise<void> {

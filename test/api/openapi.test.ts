@@ -44,6 +44,10 @@ const json = (body: string): Asking => ({ headers: { 'content-type': 'applicatio
 const requests: readonly [string, string, string, number, Asking?][] = [
   ['GET', '/api/health_check', '/api/health_check', 200],
   ['GET', '/api/v1/stats', '/api/v1/stats', 200],
+  ['GET', '/api/v1/stats', '/api/v1/stats?format=prometheus', 200],
+  ['GET', '/api/v1/metrics', '/api/v1/metrics', 200],
+  ['GET', '/api/v1/metrics', '/api/v1/metrics?format=prometheus', 200],
+  ['GET', '/api/v1/metrics', '/api/v1/metrics?format=xml', 400],
   ['GET', '/api/v1/torrents', '/api/v1/torrents?offset=0&limit=10', 200],
   ['GET', '/api/v1/torrents', '/api/v1/torrents?limit=x', 400],
   ['GET', '/api/v1/torrent/{info_hash}', `/api/v1/torrent/${HASH}`, 200],

@@ -52,9 +52,6 @@ const NO_FIGURES: ServiceFigures = {
   completedInSession: 0,
   completedPersisted: 0,
   bannedIps: 0,
-  connectNanos: 0,
-  announceNanos: 0,
-  scrapeNanos: 0,
 };
 
 /** Opens an SQLite database in a folder of its own; both go when the test ends. */
@@ -75,7 +72,7 @@ export async function openRestServer(
   const database = options.database === undefined ? await openTestDatabase(context) : options.database;
   const store = Store.create(2 ** 24, 4);
   const access = Access.create();
-  const counters = CounterRows.create(2);
+  const counters = CounterRows.create(2, 3);
   const tokens = ['first', TOKEN];
   const config = configShape.parse({
     metadata: { schema_version: '3.0.0' },
@@ -98,6 +95,11 @@ export async function openRestServer(
     databaseDriver: 'Sqlite3',
     tokens: () => tokens,
     figures: () => options.figures ?? NO_FIGURES,
+    listeners: () => [
+      { protocol: 'udp', host: '0.0.0.0', port: 6969, family: 4, tally: counters.totalOf(0) },
+      { protocol: 'udp', host: '::', port: 6970, family: 6, tally: counters.totalOf(1) },
+      { protocol: 'https', host: '192.0.2.1', port: 443, family: 4, tally: counters.totalOf(2) },
+    ],
   };
   const app = createRestApp(api, options.handlerLimitMillis);
   const faults: unknown[] = [];

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AnnounceEvent } from '../../tracker/protocol/model.ts';
-import { COUNTERS } from '../../tracker/swarm/counters.ts';
+import { COUNTERS, LATENCIES_AT } from '../../tracker/swarm/counters.ts';
+import { LatencyKind, recordLatency } from '../../tracker/swarm/latencies.ts';
 import { Announcer, RULES } from '../swarm/announcing.ts';
 import type { ModelAnnounce } from '../swarm/model.ts';
 import { openRestServer, type RestServer } from './rest-server.ts';
@@ -30,9 +31,6 @@ test('shows every field of the statistics in the order of the newest upstream', 
     completedInSession: 71,
     completedPersisted: 72,
     bannedIps: 73,
-    connectNanos: 74.4,
-    announceNanos: 75.5,
-    scrapeNanos: 76,
   };
   const server = await openRestServer(context, { database: null, figures, persistCompleted: true });
   const rows = [server.counters.row(0), server.counters.row(1)];
@@ -40,6 +38,8 @@ test('shows every field of the statistics in the order of the newest upstream', 
     rows[0][place] = place;
     rows[1][place] = 100;
   });
+  recordLatency(rows[0], LATENCIES_AT, LatencyKind.udpConnect, 0.0744);
+  for (const micros of [1, 2]) recordLatency(rows[1], LATENCIES_AT, LatencyKind.udpAnnounce, micros);
   announce(server);
   announce(server, { infoHash: hashOf(2), left: 5n, peerId: hashOf(7) });
   announce(server, { infoHash: hashOf(2), event: AnnounceEvent.completed, peerId: hashOf(7) });
@@ -61,8 +61,8 @@ test('shows every field of the statistics in the order of the newest upstream', 
     ['udp_requests_banned', count('udp_requests_banned')],
     ['udp_banned_ips_total', 73],
     ['udp_avg_connect_processing_time_ns', 74],
-    ['udp_avg_announce_processing_time_ns', 76],
-    ['udp_avg_scrape_processing_time_ns', 76],
+    ['udp_avg_announce_processing_time_ns', 1500],
+    ['udp_avg_scrape_processing_time_ns', 0],
     ...udpFields(count),
   ];
   // An object, whose fields are compared here.

@@ -96,10 +96,8 @@ function openServer(store: Store): Promise<ApiServer> {
       completedInSession: 0,
       completedPersisted: 0,
       bannedIps: 0,
-      connectNanos: 0,
-      announceNanos: 0,
-      scrapeNanos: 0,
     }),
+    listeners: () => [],
   });
   return openApiServer({ name: 'The REST API', app, bindAddress: { host: '127.0.0.1', port: 0 } });
 }

@@ -72,7 +72,11 @@ export function makeTracker(config: Partial<TrackerConfigInput>, memoryBytes: nu
 
 /** Opens native listeners in this thread. */
 export function openNative(parts: TrackerParts): OpenListeners {
-  const { listeners, serve, close } = openNativeListeners(parts.setups, false, parts);
+  const { listeners, serve, close } = openNativeListeners(
+    parts.setups,
+    false,
+    parts.setups.map(() => parts),
+  );
   return {
     addresses: listeners.map(({ address }) => address),
     step: () => serve(() => true),

@@ -26,6 +26,9 @@ const CORE = [
 /** The parts of the tracker that the operator may know: what it renders, and what it measures with. */
 const FOR_OPERATOR = ['tracker/config/', 'tracker/protocol/', 'tracker/probe/'];
 
+/** What the threads count, and so what the sockets, the metrics and the API know of the swarm's memory. */
+const TALLIES = ['tracker/swarm/counters.ts', 'tracker/swarm/latencies.ts', 'tracker/swarm/refusals.ts'];
+
 /** Rooms, as files or folders, and the rooms that each may import beside itself. The longest path that fits decides. */
 const ROOMS: Record<string, readonly string[]> = {
   'tracker/protocol/': [],
@@ -35,9 +38,9 @@ const ROOMS: Record<string, readonly string[]> = {
   // The policy is the part of the configuration that may change live, in shared memory.
   'tracker/policy.ts': ['tracker/config/schema.ts', ...CORE],
   // How an address is written is the same in a configuration and in a header.
-  'tracker/net/': ['tracker/protocol/', 'tracker/swarm/counters.ts', 'tracker/config/address.ts', ...CORE],
+  'tracker/net/': ['tracker/protocol/', 'tracker/config/address.ts', ...TALLIES, ...CORE],
   'tracker/db/': ['tracker/config/'],
-  'tracker/telemetry/': ['tracker/swarm/counters.ts'],
+  'tracker/telemetry/': TALLIES,
   'tracker/probe/': ['tracker/protocol/'],
   'tracker/api/': ['tracker/protocol/', 'tracker/swarm/', 'tracker/db/', 'tracker/telemetry/', ...CORE],
   'tracker/cli/': [

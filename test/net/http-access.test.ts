@@ -38,7 +38,7 @@ forEachSocketPath((sockets) => {
         const { threads } = suite;
         threads.access.replaceKeys(KEYS);
         const before = threads.swarms();
-        const failure = await threads.expectCounts({ tcp4_errors_handled: 1 }, () =>
+        const failure = await threads.expectCounts({ tcp4_errors_handled: 1, tcp4_responses: 1 }, () =>
           failureOf(threads.http[0], announceTarget(newInfoHash(), {}, key)),
         );
         assert.deepEqual(failure, { reason, retryIn: 'never' });
@@ -75,7 +75,7 @@ forEachSocketPath((sockets) => {
       ] as const) {
         // prettier-ignore
         const { body } = await threads.expectCounts(
-          { tcp4_connections_handled: 1, tcp4_scrapes_handled: 1 },
+          { tcp4_connections_handled: 1, tcp4_scrapes_handled: 1, tcp4_responses: 1 },
           () => get(threads.http[0], scrapeTarget([infoHash], key)),
         );
         assert.match(body, new RegExp(`8:completei${complete}e`), key);
@@ -106,7 +106,7 @@ forEachSocketPath((sockets) => {
       const { threads } = suite;
       const infoHash = newInfoHash();
       const before = threads.swarms();
-      const failure = await threads.expectCounts({ tcp4_errors_handled: 1 }, () =>
+      const failure = await threads.expectCounts({ tcp4_errors_handled: 1, tcp4_responses: 1 }, () =>
         failureOf(threads.http[0], announceTarget(infoHash)),
       );
       const reason = `Tracker error: The torrent: ${infoHash.toString('hex')}, is not whitelisted`;

@@ -78,8 +78,9 @@ forEachSocketPath((sockets) => {
     });
 
     test('counts as a connection and as an announce', async () => {
-      await suite.threads.expectCounts({ tcp4_connections_handled: 1, tcp4_announces_handled: 1 }, () =>
-        announce(suite.threads.http[0], newInfoHash()),
+      await suite.threads.expectCounts(
+        { tcp4_connections_handled: 1, tcp4_announces_handled: 1, tcp4_responses: 1 },
+        () => announce(suite.threads.http[0], newInfoHash()),
       );
     });
 
@@ -176,6 +177,7 @@ forEachSocketPath((sockets) => {
           const counts = {
             tcp4_connections_handled: events.length,
             tcp4_announces_handled: events.length,
+            tcp4_responses: events.length,
             ...(downloads > 0 && { completed_downloads: downloads }),
           };
           await suite.threads.expectCounts(counts, async () => {
@@ -290,13 +292,17 @@ forEachSocketPath((sockets) => {
 
     test('counts each family for itself', async () => {
       const [http] = suite.threads.http;
-      await suite.threads.expectCounts({ tcp6_connections_handled: 1, tcp6_announces_handled: 1 }, () =>
-        announce(http, newInfoHash()),
+      await suite.threads.expectCounts(
+        { tcp6_connections_handled: 1, tcp6_announces_handled: 1, tcp6_responses: 1 },
+        () => announce(http, newInfoHash()),
       );
-      await suite.threads.expectCounts({ tcp4_connections_handled: 1, tcp4_announces_handled: 1 }, () =>
-        announce(http, newInfoHash(), {}, IPV4),
+      await suite.threads.expectCounts(
+        { tcp4_connections_handled: 1, tcp4_announces_handled: 1, tcp4_responses: 1 },
+        () => announce(http, newInfoHash(), {}, IPV4),
       );
-      await suite.threads.expectCounts({ tcp6_errors_handled: 1 }, () => get(http, '/announce'));
+      await suite.threads.expectCounts({ tcp6_errors_handled: 1, tcp6_responses: 1 }, () =>
+        get(http, '/announce'),
+      );
     });
   });
 });

@@ -84,7 +84,7 @@ forEachSocketPath((sockets) => {
       test(target, async () => {
         const { threads } = suite;
         const before = threads.swarms();
-        const failure = await threads.expectCounts({ tcp4_errors_handled: 1 }, () =>
+        const failure = await threads.expectCounts({ tcp4_errors_handled: 1, tcp4_responses: 1 }, () =>
           failureOf(threads.http[0], target),
         );
         assert.deepEqual(failure, { reason, retryIn: target in KEY_FAILURES ? 'never' : undefined });

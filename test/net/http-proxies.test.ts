@@ -91,14 +91,19 @@ forEachSocketPath((sockets) => {
         const infoHash = newInfoHash();
         if (client === null) {
           const failed = () => failureOf(http, announceTarget(infoHash), asking);
-          const failure = await threads.expectCounts({ tcp4_errors_handled: 1 }, failed);
+          const failure = await threads.expectCounts({ tcp4_errors_handled: 1, tcp4_responses: 1 }, failed);
           assert.deepEqual(failure, { reason: NO_ADDRESS, retryIn: undefined });
           assert.deepEqual(threads.store.peersOf(infoHash.toString('hex')), []);
           return;
         }
         const family = client.includes(':') ? 6 : 4;
         await threads.expectCounts(
-          { [`tcp${family}_connections_handled`]: 1, [`tcp${family}_announces_handled`]: 1 },
+          {
+            [`tcp${family}_connections_handled`]: 1,
+            [`tcp${family}_announces_handled`]: 1,
+            // The proxy's connection.
+            tcp4_responses: 1,
+          },
           () => announce(http, infoHash, { port: 1001 }, asking),
         );
         const watcher = { port: 9, peer_id: 'another-peer-of-test' };

@@ -55,8 +55,9 @@ forEachSocketPath((sockets) => {
     }
 
     test('counts as a connection and as a scrape', async () => {
-      await suite.threads.expectCounts({ tcp4_connections_handled: 1, tcp4_scrapes_handled: 1 }, () =>
-        get(suite.threads.http[0], scrapeTarget([newInfoHash()])),
+      await suite.threads.expectCounts(
+        { tcp4_connections_handled: 1, tcp4_scrapes_handled: 1, tcp4_responses: 1 },
+        () => get(suite.threads.http[0], scrapeTarget([newInfoHash()])),
       );
     });
   });

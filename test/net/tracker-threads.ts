@@ -17,8 +17,9 @@ import { gateSettings } from '../../tracker/run/gate-settings.ts';
 import { listenerSetups } from '../../tracker/run/listener-setups.ts';
 import { maxThreads, NetworkThreads } from '../../tracker/run/network-threads.ts';
 import { Policy } from '../../tracker/policy.ts';
-import { type CounterName, CounterRows, COUNTERS } from '../../tracker/swarm/counters.ts';
+import { type CounterName, CounterRows, COUNTERS, countersOf } from '../../tracker/swarm/counters.ts';
 import { Store } from '../../tracker/swarm/store.ts';
+import { requestSamples } from '../../tracker/telemetry/request-samples.ts';
 import { waitFor } from '../support/waiting.ts';
 
 /** A value of `network.sockets`. */
@@ -99,9 +100,9 @@ export async function startThreads(
   const store = Store.create(2 ** 24, 4);
   const access = Access.create();
   const policy = Policy.create(config);
-  const counters = CounterRows.create(maxThreads(1));
   const connectionKeys = ConnectionKeys.create();
   const setups = listenerSetups(config);
+  const counters = CounterRows.create(maxThreads(1), setups.length);
   const memories = {
     store: store.memory,
     access: access.memory,
@@ -126,7 +127,7 @@ export async function startThreads(
     awaitCounts: (state, isThere) => settle(state, () => isThere(counters.sums())),
     async expectCounts(expected, work) {
       // A reply is counted when it was sent, which may be after it was received.
-      await settle('the replies of earlier tests are counted', () => areAnswered(counters.sums()));
+      await settle('the replies of earlier tests are counted', () => areAnswered(counters));
       const before = counters.sums();
       const result = await work();
       const went = () => difference(before, counters.sums());
@@ -178,8 +179,18 @@ async function settle(state: string, look: () => boolean): Promise<void> {
 }
 
 /** Whether every request that was counted was answered; no refused one of the tests is met with silence. */
-function areAnswered(sums: Record<CounterName, number>): boolean {
-  return sums.udp4_requests === sums.udp4_responses && sums.udp6_requests === sums.udp6_responses;
+function areAnswered(counters: CounterRows): boolean {
+  const tally = counters.total();
+  const sums = countersOf(tally);
+  const readings = { tally, counters: sums };
+  const httpRequests = requestSamples(readings)
+    .filter(({ labels }) => labels['protocol'] === 'http')
+    .reduce((sum, { value }) => sum + value, 0);
+  return (
+    sums.udp4_requests === sums.udp4_responses &&
+    sums.udp6_requests === sums.udp6_responses &&
+    httpRequests === sums.tcp4_responses + sums.tcp6_responses
+  );
 }
 
 function difference(

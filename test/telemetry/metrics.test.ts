@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import type { InstrumentFacts } from '../../tracker/telemetry/instrument.ts';
 import {
+  READ_HISTOGRAMS,
   READ_INSTRUMENTS,
   RECORDED_COUNTERS,
   RECORDED_HISTOGRAMS,
@@ -25,6 +26,7 @@ import { type Exposition, scrape } from './exposition.ts';
 const ANY = { bind_address: '127.0.0.1:0' };
 const INSTRUMENTS: readonly (InstrumentFacts & { readonly type: string })[] = [
   ...READ_INSTRUMENTS,
+  ...READ_HISTOGRAMS,
   ...Object.values(RECORDED_COUNTERS),
   ...Object.values(RECORDED_HISTOGRAMS),
 ];

@@ -20,6 +20,17 @@ export interface ApiContext {
   tokens(): Iterable<string>;
   /** Figures that the statistics show and that are neither in the store nor in the counters. */
   figures(): ServiceFigures;
+  /** What each tracker has counted so far, in the order of the configuration. */
+  listeners(): readonly ListenerTally[];
+}
+
+/** A listener of a tracker, and the sum of the rows that threads count its requests in. */
+export interface ListenerTally {
+  readonly protocol: 'udp' | 'http' | 'https';
+  readonly host: string;
+  readonly port: number;
+  readonly family: 4 | 6;
+  readonly tally: Float64Array;
 }
 
 export interface ServiceFigures {
@@ -29,8 +40,4 @@ export interface ServiceFigures {
   readonly completedPersisted: number;
   /** IP addresses that are banned for wrong connection ids at this moment. */
   readonly bannedIps: number;
-  /** Average time from a UDP request to its reply; 0 where it is not measured. */
-  readonly connectNanos: number;
-  readonly announceNanos: number;
-  readonly scrapeNanos: number;
 }

@@ -51,6 +51,28 @@ const SCHEMAS: Readonly<Record<string, Schema>> = {
   Health: object({ status: { const: 'Ok' } }),
   Done: object({ status: { const: 'ok' } }),
   Stats: object(Object.fromEntries(STAT_NAMES.map((name) => [name, statSchema(name)]))),
+  Metrics: object({
+    metrics: {
+      type: 'array',
+      items: object({
+        type: { enum: ['counter', 'gauge'] },
+        name: { type: 'string' },
+        unit: { enum: ['count', 'nanoseconds'] },
+        description: { type: 'string' },
+        samples: {
+          type: 'array',
+          items: object({
+            value: { type: 'number' },
+            recorded_at: { type: 'string', description: 'When it was read (RFC 3339).' },
+            labels: {
+              type: 'array',
+              items: object({ name: { type: 'string' }, value: { type: 'string' } }),
+            },
+          }),
+        },
+      }),
+    },
+  }),
   TorrentSummary: object(TORRENT_COUNTERS),
   Torrent: object({ ...TORRENT_COUNTERS, peers: { type: 'array', items: reference('Peer') } }),
   Peer: object({
@@ -148,9 +170,22 @@ export const OPENAPI_DOCUMENT: OpenApiDocument = {
       },
     },
     '/api/v1/stats': {
-      get: operation('stats', 'getStats', 'Statistics of the tracker', {
-        200: json('The statistics.', reference('Stats')),
-      }),
+      get: {
+        ...operation('stats', 'getStats', 'Statistics of the tracker', {
+          200: inFormats('The statistics.', reference('Stats')),
+          400: REFUSED,
+        }),
+        parameters: [parameter('Format')],
+      },
+    },
+    '/api/v1/metrics': {
+      get: {
+        ...operation('stats', 'getMetrics', 'Metrics under the names of Torrust Tracker', {
+          200: inFormats('The metrics.', reference('Metrics')),
+          400: REFUSED,
+        }),
+        parameters: [parameter('Format')],
+      },
     },
     '/api/v1/torrents': {
       get: {
@@ -269,6 +304,10 @@ export const OPENAPI_DOCUMENT: OpenApiDocument = {
   components: {
     schemas: SCHEMAS,
     parameters: {
+      Format: query('format', 'JSON, or lines of text for Prometheus.', {
+        enum: ['json', 'prometheus'],
+        default: 'json',
+      }),
       InfoHash: path('info_hash', { type: 'string', pattern: '^[0-9A-Fa-f]{40}$' }),
       SecondsValid: path('seconds_valid_or_key', COUNT),
       Key: path('seconds_valid_or_key', KEY_TEXT),
@@ -316,6 +355,14 @@ function query(name: string, description: string, schema: Schema): Schema {
 
 function json(description: string, schema: Schema): Answers[string] {
   return { description, content: { 'application/json': { schema } } };
+}
+
+/** JSON, or lines of text where they are asked for. */
+function inFormats(description: string, schema: Schema): Answers[string] {
+  return {
+    description,
+    content: { 'application/json': { schema }, 'text/plain': { schema: { type: 'string' } } },
+  };
 }
 
 function text(description: string): Answers[string] {

@@ -17,10 +17,10 @@ import {
   limitTime,
   silenceHangups,
 } from './layers.ts';
+import { metricsRoutes } from './metrics-routes.ts';
 import { OPENAPI_DOCUMENT } from './openapi.ts';
 import { HEALTHY, jsonReply } from './reply.ts';
 import { createRouter, type Route } from './routes.ts';
-import { showStats } from './stats.ts';
 import { torrentRoutes } from './torrent-routes.ts';
 import { whitelistRoutes } from './whitelist-routes.ts';
 
@@ -35,7 +35,7 @@ export const OPEN_ROUTES: readonly Route[] = [
 /** The routes that need a token. */
 export function restRoutes(context: ApiContext): Route[] {
   return [
-    { path: '/api/v1/stats', handlers: { GET: () => showStats(context) } },
+    ...metricsRoutes(context),
     ...torrentRoutes(context),
     ...whitelistRoutes(context),
     ...keyRoutes(context),

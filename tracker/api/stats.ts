@@ -1,9 +1,10 @@
 /**
- * `GET /api/v1/stats`: the fields of Torrust Tracker 3.0.0 and of its successors in the order of the latter, so that
+ * The statistics of `/api/v1/stats`: the fields of Torrust Tracker 3.0.0 and of its successors in the order of the latter, so that
  * clients of both read them.
  */
+import { countersOf, LATENCIES_AT } from '../swarm/counters.ts';
+import { LatencyKind, meanNanos, readLatency } from '../swarm/latencies.ts';
 import type { ApiContext } from './context.ts';
-import { jsonReply, type Reply } from './reply.ts';
 
 /** The fields, in their order. */
 export const STAT_NAMES = [
@@ -42,14 +43,15 @@ export const STAT_NAMES = [
 ] as const;
 export type StatName = (typeof STAT_NAMES)[number];
 
-/** The reply with the statistics of this moment. */
-export function showStats(context: ApiContext): Reply {
+/** The statistics of this moment. */
+export function readStats(context: ApiContext): Record<StatName, number | boolean> {
   const { store, counters, policy } = context;
   const totals = store.totals();
-  const counts = counters.sums();
-  const { completedInSession, completedPersisted, bannedIps, connectNanos, announceNanos, scrapeNanos } =
-    context.figures();
-  const stats: Record<StatName, number | boolean> = {
+  const tally = counters.total();
+  const counts = countersOf(tally);
+  const meanOf = (kind: LatencyKind) => Math.round(meanNanos(readLatency(tally, LATENCIES_AT, kind)));
+  const { completedInSession, completedPersisted, bannedIps } = context.figures();
+  return {
     torrents: totals.torrents,
     seeders: totals.seeders,
     completed: totals.completed,
@@ -67,9 +69,9 @@ export function showStats(context: ApiContext): Reply {
     udp_requests_aborted: counts.udp_requests_aborted,
     udp_requests_banned: counts.udp_requests_banned,
     udp_banned_ips_total: bannedIps,
-    udp_avg_connect_processing_time_ns: Math.round(connectNanos),
-    udp_avg_announce_processing_time_ns: Math.round(announceNanos),
-    udp_avg_scrape_processing_time_ns: Math.round(scrapeNanos),
+    udp_avg_connect_processing_time_ns: meanOf(LatencyKind.udpConnect),
+    udp_avg_announce_processing_time_ns: meanOf(LatencyKind.udpAnnounce),
+    udp_avg_scrape_processing_time_ns: meanOf(LatencyKind.udpScrape),
     udp4_requests: counts.udp4_requests,
     udp4_connections_handled: counts.udp4_connections_handled,
     udp4_announces_handled: counts.udp4_announces_handled,
@@ -83,5 +85,4 @@ export function showStats(context: ApiContext): Reply {
     udp6_responses: counts.udp6_responses,
     udp6_errors_handled: counts.udp6_errors_handled,
   };
-  return jsonReply(JSON.stringify(stats, [...STAT_NAMES]));
 }

@@ -2,7 +2,7 @@
  * An HTTP listener's answers: a request target and an address in, a status and a body out (BEP 3, 7, 21, 23, 24, 27, 31,
  * 48). Knows no socket; one object per listener and thread. An announce that succeeds allocates nothing.
  */
-import type { AnnounceRequest } from '../protocol/model.ts';
+import type { AddressFamily, AnnounceRequest } from '../protocol/model.ts';
 import { HASH_BYTES, HASH_WORDS, PeerAddress, ScrapeEntry, SwarmChange } from '../protocol/model.ts';
 import {
   announceReplyBound,
@@ -29,7 +29,9 @@ import {
 import { MAX_HEADER_BYTES, MAX_LINE_OVERHEAD } from '../protocol/http-request.ts';
 import { readIpText } from '../protocol/ip-text.ts';
 import type { Gate } from '../gate.ts';
-import { Counter } from '../swarm/counters.ts';
+import { Counter, LATENCIES_AT, REFUSALS_AT } from '../swarm/counters.ts';
+import { HTTP_SAMPLE_EVERY, LatencyKind, recordLatency } from '../swarm/latencies.ts';
+import { refusalPlace, RefusalReason, RequestKind } from '../swarm/refusals.ts';
 import { type Tracker, Verdict } from '../tracker.ts';
 import { parseExternalAddress, publicAddress } from './external-address.ts';
 import { Introduction } from './introduction.ts';
@@ -87,6 +89,10 @@ export class HttpService {
   readonly #queryAddress = new PeerAddress();
   #live: HttpLiveSettings;
   #proxied: ProxiedAddress;
+  /** What the request at hand asks. */
+  #kind: RequestKind = RequestKind.other;
+  /** How many announces and scrapes come before the next that is measured. */
+  #untilMeasured: number = HTTP_SAMPLE_EVERY;
 
   /** `body`: `MAX_BODY_BYTES` for the answers; memory of its own when left out. */
   constructor(
@@ -132,33 +138,66 @@ export class HttpService {
     const route = matchRoute(bytes, start, end, this.#target);
     switch (route) {
       case HttpRoute.announce:
-      case HttpRoute.scrape: {
-        const client = this.#clientOf(source, forwardedFor);
-        if (client !== null && this.#gate.isBannedByHand(client)) return this.#failBanned(client);
-        if (client !== null && !this.#gate.admits(client, true)) {
-          return this.#fail(client, TOO_MANY_REQUESTS_TEXT, this.#gate.retryMinutes);
-        }
-        return route === HttpRoute.announce
-          ? this.#answerAnnounce(bytes, source, client)
-          : this.#answerScrape(bytes, source, client);
-      }
+      case HttpRoute.scrape:
+        this.#kind = route === HttpRoute.announce ? RequestKind.announce : RequestKind.scrape;
+        if (--this.#untilMeasured > 0) return this.#serve(bytes, source, forwardedFor);
+        return this.#serveMeasured(bytes, source, forwardedFor);
       case HttpRoute.healthCheck:
+        this.#count(source.family === 4 ? Counter.tcp4_health_checks : Counter.tcp6_health_checks);
         this.contentType = JSON_CONTENT_TYPE;
         this.body.set(HEALTH_BODY);
         return HEALTH_BODY.length;
       case HttpRoute.none:
+        this.countUnserved(source.family);
         this.status = 404;
         this.contentType = '';
         return 0;
     }
   }
 
+  /** Counts a request that was refused before it got here: its method or its head is none that is served. */
+  countUnserved(family: AddressFamily): void {
+    this.#kind = RequestKind.other;
+    this.#countRefusal(family, RefusalReason.malformed);
+  }
+
+  /** Counts a reply that was sent, of whatever status. */
+  countSent(family: AddressFamily): void {
+    this.#count(family === 4 ? Counter.tcp4_responses : Counter.tcp6_responses);
+  }
+
+  #serveMeasured(bytes: Uint8Array, source: PeerAddress, forwardedFor: string): number {
+    this.#untilMeasured = HTTP_SAMPLE_EVERY;
+    const beganMillis = performance.now();
+    const bodyBytes = this.#serve(bytes, source, forwardedFor);
+    const micros = (performance.now() - beganMillis) * 1000;
+    if (this.contentType === SUCCESS_CONTENT_TYPE && this.#counts()) {
+      const kind = this.#kind === RequestKind.announce ? LatencyKind.httpAnnounce : LatencyKind.httpScrape;
+      recordLatency(this.#counters, LATENCIES_AT, kind, micros);
+    }
+    return bodyBytes;
+  }
+
+  #serve(bytes: Uint8Array, source: PeerAddress, forwardedFor: string): number {
+    const client = this.#clientOf(source, forwardedFor);
+    if (client !== null && this.#gate.isBannedByHand(client)) return this.#failBanned(client);
+    if (client !== null && !this.#gate.admits(client, true)) {
+      const { retryMinutes } = this.#gate;
+      return this.#fail(client, RefusalReason.limited, TOO_MANY_REQUESTS_TEXT, retryMinutes);
+    }
+    return this.#kind === RequestKind.announce
+      ? this.#answerAnnounce(bytes, source, client)
+      : this.#answerScrape(bytes, source, client);
+  }
+
   #answerAnnounce(bytes: Uint8Array, source: PeerAddress, client: PeerAddress | null): number {
     const target = this.#target;
     const announce = this.#announce;
     const fault = decodeAnnounceQuery(bytes, target.queryStart, target.queryEnd, announce);
-    if (fault !== null) return this.#fail(source, fault);
-    if (target.pathKey === PathKey.malformed) return this.#fail(source, MALFORMED_KEY_FAILURE, 'never');
+    if (fault !== null) return this.#fail(source, RefusalReason.malformed, fault);
+    if (target.pathKey === PathKey.malformed) {
+      return this.#fail(source, RefusalReason.malformed, MALFORMED_KEY_FAILURE, 'never');
+    }
     const { request } = announce;
     request.key = readPathKey(bytes, target);
     const http = this.#reply;
@@ -167,13 +206,18 @@ export class HttpService {
     // Access is judged before the address, so that an announce which may not be made says so first.
     if (client !== null) {
       const stored = publicAddress(this.#addressFromQuery(bytes) ?? client, this.#external);
-      if (!this.#gate.acceptsSource(stored, request)) return this.#fail(source, LOCAL_SOURCE_TEXT, 'never');
+      if (!this.#gate.acceptsSource(stored, request)) {
+        return this.#fail(source, RefusalReason.source, LOCAL_SOURCE_TEXT, 'never');
+      }
       request.setEndpoint(stored, announce.port);
     }
     const verdict =
       client === null ? this.#tracker.judge(request) : this.#tracker.announce(request, http.reply);
-    if (verdict !== Verdict.done) return this.#fail(source, httpVerdictText(verdict, request), 'never');
-    if (client === null) return this.#fail(source, NO_FORWARDED_ADDRESS);
+    if (verdict !== Verdict.done) {
+      const reason = verdict === Verdict.notListed ? RefusalReason.notListed : RefusalReason.key;
+      return this.#fail(source, reason, httpVerdictText(verdict, request), 'never');
+    }
+    if (client === null) return this.#fail(source, RefusalReason.clientAddress, NO_FORWARDED_ADDRESS);
     http.intervalSeconds = policy.intervalSeconds;
     http.minIntervalSeconds = policy.minIntervalSeconds;
     http.externalIp = this.#live.tellsExternalIp ? publicAddress(client, this.#external) : null;
@@ -190,9 +234,11 @@ export class HttpService {
     const target = this.#target;
     const scrape = this.#scrape;
     const fault = decodeScrapeQuery(bytes, target.queryStart, target.queryEnd, scrape);
-    if (fault !== null) return this.#fail(source, fault);
-    if (target.pathKey === PathKey.malformed) return this.#fail(source, MALFORMED_KEY_FAILURE, 'never');
-    if (client === null) return this.#fail(source, NO_FORWARDED_ADDRESS);
+    if (fault !== null) return this.#fail(source, RefusalReason.malformed, fault);
+    if (target.pathKey === PathKey.malformed) {
+      return this.#fail(source, RefusalReason.malformed, MALFORMED_KEY_FAILURE, 'never');
+    }
+    if (client === null) return this.#fail(source, RefusalReason.clientAddress, NO_FORWARDED_ADDRESS);
     const isTrue = this.#tracker.mayScrape(readPathKey(bytes, target));
     let at = encodeScrapeReplyHead(this.body, 0);
     for (let i = 0; i < scrape.count; i++) {
@@ -224,17 +270,26 @@ export class HttpService {
 
   #failBanned(client: PeerAddress): number {
     this.#counters[Counter.http_requests_banned]++;
-    return this.#fail(client, BANNED_TEXT, 'never');
+    return this.#fail(client, RefusalReason.banned, BANNED_TEXT, 'never');
   }
 
-  #fail(source: PeerAddress, reason: string, retryIn?: RetryIn): number {
+  #fail(source: PeerAddress, reason: RefusalReason, text: string, retryIn?: RetryIn): number {
+    this.#countRefusal(source.family, reason);
     this.#count(source.family === 4 ? Counter.tcp4_errors_handled : Counter.tcp6_errors_handled);
     this.contentType = FAILURE_CONTENT_TYPE;
-    return encodeFailure(this.body, 0, reason, retryIn);
+    return encodeFailure(this.body, 0, text, retryIn);
+  }
+
+  #countRefusal(family: AddressFamily, reason: RefusalReason): void {
+    this.#count(REFUSALS_AT + refusalPlace(family === 4 ? 2 : 3, this.#kind, reason));
+  }
+
+  #counts(): boolean {
+    return this.#live.countsRequests && this.#tracker.policy.countsRequests;
   }
 
   #count(counter: number): void {
-    if (this.#live.countsRequests && this.#tracker.policy.countsRequests) this.#counters[counter]++;
+    if (this.#counts()) this.#counters[counter]++;
   }
 }
 

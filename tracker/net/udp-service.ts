@@ -43,7 +43,9 @@ import {
   UdpAction,
   UdpFault,
 } from '../protocol/udp.ts';
-import { Counter } from '../swarm/counters.ts';
+import { Counter, LATENCIES_AT, REFUSALS_AT } from '../swarm/counters.ts';
+import { LatencyKind, recordLatency, UDP_SAMPLE_EVERY } from '../swarm/latencies.ts';
+import { refusalPlace, RefusalReason, RequestKind } from '../swarm/refusals.ts';
 import { type Tracker, Verdict } from '../tracker.ts';
 import { parseExternalAddress, publicAddress } from './external-address.ts';
 import { Introduced, Introduction } from './introduction.ts';
@@ -85,6 +87,10 @@ export class UdpService {
   #live: UdpLiveSettings;
   /** Whether the id of the request at hand proves where it comes from. */
   #isProven = false;
+  /** What the request at hand asks. */
+  #kind: RequestKind = RequestKind.other;
+  /** How many requests come before the next that is measured. */
+  #untilMeasured: number = UDP_SAMPLE_EVERY;
 
   constructor(setup: UdpListenerSetup, { tracker, ids, gate, counters }: UdpServices) {
     this.#tracker = tracker;
@@ -137,16 +143,12 @@ export class UdpService {
       return 0;
     }
     this.#count(isIpv4 ? Counter.udp4_requests : Counter.udp6_requests);
-    switch (input.view.getInt32(offset + 8)) {
-      case UdpAction.connect:
-        return this.#connect(input, offset, length, source, output, outputOffset);
-      case UdpAction.announce:
-        return this.#announce(input, offset, length, source, output, outputOffset);
-      case UdpAction.scrape:
-        return this.#scrape(input, offset, length, source, output, outputOffset);
-      default:
-        return this.#refuseFault(input, offset, length, source, output, outputOffset, UdpFault.badAction);
-    }
+    if (--this.#untilMeasured > 0) return this.#serve(input, offset, length, source, output, outputOffset);
+    this.#untilMeasured = UDP_SAMPLE_EVERY;
+    const beganMillis = performance.now();
+    const replyBytes = this.#serve(input, offset, length, source, output, outputOffset);
+    this.#noteDuration(performance.now() - beganMillis, replyBytes, output.view.getInt32(outputOffset));
+    return replyBytes;
   }
 
   /** Counts a reply that was sent. */
@@ -163,6 +165,30 @@ export class UdpService {
     return end - introduction.end;
   }
 
+  #serve(
+    input: PacketMemory,
+    offset: number,
+    length: number,
+    source: PeerAddress,
+    output: PacketMemory,
+    outputOffset: number,
+  ): number {
+    switch (input.view.getInt32(offset + 8)) {
+      case UdpAction.connect:
+        this.#kind = RequestKind.connect;
+        return this.#connect(input, offset, length, source, output, outputOffset);
+      case UdpAction.announce:
+        this.#kind = RequestKind.announce;
+        return this.#announce(input, offset, length, source, output, outputOffset);
+      case UdpAction.scrape:
+        this.#kind = RequestKind.scrape;
+        return this.#scrape(input, offset, length, source, output, outputOffset);
+      default:
+        this.#kind = RequestKind.other;
+        return this.#refuseFault(input, offset, length, source, output, outputOffset, UdpFault.badAction);
+    }
+  }
+
   #connect(
     input: PacketMemory,
     offset: number,
@@ -174,7 +200,7 @@ export class UdpService {
     if (!hasProtocolId(input, offset)) {
       return this.#refuseFault(input, offset, length, source, output, outputOffset, UdpFault.badProtocolId);
     }
-    if (!this.#gate.admits(source, false)) return 0;
+    if (!this.#gate.admits(source, false)) return this.#drop(source);
     this.#ids.issue(source);
     this.#count(source.family === 4 ? Counter.udp4_connections_handled : Counter.udp6_connections_handled);
     const transactionId = input.view.getInt32(offset + 12);
@@ -195,13 +221,17 @@ export class UdpService {
       return this.#refuseFault(input, offset, length, source, output, outputOffset, fault);
     }
     const accepted = this.#acceptsId(input, offset, source);
-    if (!this.#gate.admits(source, this.#isProven)) return 0;
-    if (!accepted) return this.#refuse(input, offset, length, source, output, outputOffset, BAD_ID_TEXT);
+    if (!this.#gate.admits(source, this.#isProven)) return this.#drop(source);
+    if (!accepted) {
+      const reason = RefusalReason.connectionId;
+      return this.#refuse(input, offset, length, source, output, outputOffset, BAD_ID_TEXT, reason);
+    }
     const isIpv4 = source.family === 4;
     const address = publicAddress(source, this.#external);
     if (!this.#gate.acceptsSource(address, request)) {
       const limit = this.#isProven ? REPLY_BYTES : length;
-      return this.#refuse(input, offset, limit, source, output, outputOffset, LOCAL_SOURCE_TEXT);
+      const reason = RefusalReason.source;
+      return this.#refuse(input, offset, limit, source, output, outputOffset, LOCAL_SOURCE_TEXT, reason);
     }
     request.setEndpoint(address, readAnnouncePort(input, offset));
     request.key = length > ANNOUNCE_REQUEST_BYTES ? keyOfUrl(readUrlData(input, offset, length)) : '';
@@ -224,7 +254,8 @@ export class UdpService {
     if (verdict !== Verdict.done) {
       const limit = this.#isProven ? REPLY_BYTES : length;
       const text = udpVerdictText(verdict, request);
-      return this.#refuse(input, offset, limit, source, output, outputOffset, text);
+      const reason = verdict === Verdict.notListed ? RefusalReason.notListed : RefusalReason.key;
+      return this.#refuse(input, offset, limit, source, output, outputOffset, text, reason);
     }
     if (reply.beyond !== 0) this.#gate.countBeyond(reply.beyond);
     if ((reply.change & SwarmChange.completed) !== 0) this.#counters[Counter.completed_downloads]++;
@@ -257,8 +288,11 @@ export class UdpService {
       return this.#refuseFault(input, offset, length, source, output, outputOffset, fault);
     }
     const accepted = this.#acceptsId(input, offset, source);
-    if (!this.#gate.admits(source, this.#isProven)) return 0;
-    if (!accepted) return this.#refuse(input, offset, length, source, output, outputOffset, BAD_ID_TEXT);
+    if (!this.#gate.admits(source, this.#isProven)) return this.#drop(source);
+    if (!accepted) {
+      const reason = RefusalReason.connectionId;
+      return this.#refuse(input, offset, length, source, output, outputOffset, BAD_ID_TEXT, reason);
+    }
     // A scrape has no room for a key, so a private tracker tells it zeroes.
     const isTrue = this.#tracker.mayScrape('');
     const hashes = Math.min(MAX_SCRAPE_HASHES, (length - REQUEST_HEAD_BYTES) / HASH_BYTES);
@@ -306,8 +340,9 @@ export class UdpService {
     outputOffset: number,
     fault: UdpFault,
   ): number {
-    if (!this.#gate.admits(source, false)) return 0;
-    return this.#refuse(input, offset, length, source, output, outputOffset, UDP_FAULT_TEXTS[fault]);
+    if (!this.#gate.admits(source, false)) return this.#drop(source);
+    const reason = RefusalReason.malformed;
+    return this.#refuse(input, offset, length, source, output, outputOffset, UDP_FAULT_TEXTS[fault], reason);
   }
 
   #refuse(
@@ -318,14 +353,42 @@ export class UdpService {
     output: PacketMemory,
     outputOffset: number,
     text: string,
+    reason: RefusalReason,
   ): number {
+    this.#countRefusal(source, reason);
     this.#count(source.family === 4 ? Counter.udp4_errors_handled : Counter.udp6_errors_handled);
     const limit = Math.min(limitBytes, REPLY_BYTES);
     return encodeErrorReply(output, outputOffset, input.view.getInt32(offset + 12), text, limit);
   }
 
+  /** Meets a request beyond the limits with silence. */
+  #drop(source: PeerAddress): number {
+    this.#countRefusal(source, RefusalReason.limited);
+    return 0;
+  }
+
+  #countRefusal(source: PeerAddress, reason: RefusalReason): void {
+    this.#count(REFUSALS_AT + refusalPlace(source.family === 4 ? 0 : 1, this.#kind, reason));
+  }
+
+  /** Takes note of how long a request took that was served: the action of its reply says which it was. */
+  #noteDuration(millis: number, replyBytes: number, action: number): void {
+    const kind =
+      action === UdpAction.connect
+        ? LatencyKind.udpConnect
+        : action === UdpAction.announce
+          ? LatencyKind.udpAnnounce
+          : LatencyKind.udpScrape;
+    if (replyBytes === 0 || action === UdpAction.error || !this.#counts()) return;
+    recordLatency(this.#counters, LATENCIES_AT, kind, millis * 1000);
+  }
+
+  #counts(): boolean {
+    return this.#live.countsRequests && this.#tracker.policy.countsRequests;
+  }
+
   #count(counter: number): void {
-    if (this.#live.countsRequests && this.#tracker.policy.countsRequests) this.#counters[counter]++;
+    if (this.#counts()) this.#counters[counter]++;
   }
 }
 

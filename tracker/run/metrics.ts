@@ -7,7 +7,7 @@ import { parseSocketAddress, type SocketAddress } from '../config/address.ts';
 import type { TrackerConfig } from '../config/schema.ts';
 import type { Database, DatabaseHooks } from '../db/client.ts';
 import { formatSocketAddress } from '../listen-error.ts';
-import type { CounterRows } from '../swarm/counters.ts';
+import { type CounterRows, countersOf } from '../swarm/counters.ts';
 import type { Store } from '../swarm/store.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { createMetricsApp, METRICS_PATH } from '../telemetry/metrics-app.ts';
@@ -23,15 +23,17 @@ import type { CompletedSync } from './completed-sync.ts';
 import type { Inputs } from './inputs.ts';
 import type { ReloadOutcome } from './reload.ts';
 
+const VERSION = readVersion();
+
 /** What the metrics are read from. */
 export interface MetricsParts {
   readonly store: Store;
   readonly counters: CounterRows;
   readonly access: Access;
-  readonly bans: BanKeeper;
+  readonly bans: Pick<BanKeeper, 'size'>;
   readonly database: Database | null;
   readonly completedSync: CompletedSync | null;
-  readonly inputs: Inputs;
+  readonly inputs: Pick<Inputs, 'trackerCertificates' | 'apiCertificate'>;
   readonly reloads: ReloadRecord;
   readonly snapshots: () => SnapshotReadings;
   readonly networkThreads: () => number;
@@ -45,10 +47,9 @@ export async function openMetrics(
   parts: MetricsParts,
   logger: Logger,
 ): Promise<{ readonly server: ApiServer; readonly address: SocketAddress }> {
-  const version = readVersion();
   const app = createMetricsApp(
     metrics,
-    () => ({ ...read(parts), version }),
+    () => readMetrics(parts),
     (error) => logger.error({ err: error }, 'Metrics'),
   );
   const bindAddress = parseSocketAddress(config.bind_address);
@@ -99,10 +100,13 @@ export class ReloadRecord {
   }
 }
 
-function read(parts: MetricsParts): Omit<Readings, 'version'> {
+/** Reads everything that a scrape shows. Takes no lock, and time that does not depend on how much the store holds. */
+export function readMetrics(parts: MetricsParts): Readings {
   const { store, counters, access, bans, database, completedSync, inputs, reloads } = parts;
+  const tally = counters.total();
   return {
-    counters: counters.sums(),
+    tally,
+    counters: countersOf(tally),
     swarms: { ...store.totals(), limitBytes: store.memoryBytes },
     completed: {
       persisted: completedSync?.totalCompleted ?? 0,
@@ -116,10 +120,14 @@ function read(parts: MetricsParts): Omit<Readings, 'version'> {
     certificates: readCertificates(inputs),
     networkThreads: parts.networkThreads(),
     isReady: parts.isReady(),
+    version: VERSION,
   };
 }
 
-function readCertificates({ trackerCertificates, apiCertificate }: Inputs): CertificateReading[] {
+function readCertificates({
+  trackerCertificates,
+  apiCertificate,
+}: MetricsParts['inputs']): CertificateReading[] {
   const all = [
     ...trackerCertificates.map((pair, index) => ({ service: `http_trackers[${index}]`, pair })),
     { service: 'http_api', pair: apiCertificate },

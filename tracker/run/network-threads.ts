@@ -31,6 +31,8 @@ export interface WorkerSetup extends SharedMemories {
   readonly gateSettings: GateSettings;
   readonly index: number;
   readonly listeners: readonly ListenerSetup[];
+  /** The places of these listeners among all: their rows of counters. */
+  readonly places: readonly number[];
   readonly sharesPorts: boolean;
   readonly isNative: boolean;
 }
@@ -110,6 +112,7 @@ export class NetworkThreads {
           gateSettings,
           index: groupIndex * count + index,
           listeners: group.places.map((place) => reserved[place]),
+          places: group.places,
           sharesPorts: count > 1,
           isNative: group.isNative,
         };

@@ -1,10 +1,12 @@
 /** The services of a running tracker, and the lines of the log that tell of them. */
+import type { ListenerTally } from '../api/context.ts';
 import type { RegisteredService } from '../api/health-app.ts';
 import type { SocketAddress } from '../config/address.ts';
 import type { TrackerConfig } from '../config/schema.ts';
 import { formatSocketAddress } from '../listen-error.ts';
 import type { ListenerSetup } from '../net/listener.ts';
 import type { OpenListener } from './network-threads.ts';
+import type { CounterRows } from '../swarm/counters.ts';
 import type { Logger } from '../telemetry/log.ts';
 
 /** A service of a running tracker. */
@@ -25,6 +27,15 @@ export function trackerService(
   const scheme = setup.kind === 'udp' ? 'udp' : tls ? 'https' : 'http';
   const url = `${scheme}://${binding}`;
   return { kind: `${setup.kind}_tracker`, address, binding, url, tls, publicUrl };
+}
+
+/** What each tracker of `services`, which are in the order of the configuration, has counted so far. */
+export function tallyListeners(services: readonly RunningService[], counters: CounterRows): ListenerTally[] {
+  return services.map(({ kind, tls, address }, place) => ({
+    protocol: kind === 'udp_tracker' ? 'udp' : tls ? 'https' : 'http',
+    ...address,
+    tally: counters.totalOf(place),
+  }));
 }
 
 /** The public URLs of the trackers that a configuration opens, in the order of `listenerSetups`. */

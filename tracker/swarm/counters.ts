@@ -1,7 +1,12 @@
 /**
- * What the network threads count: a row of shared 64-bit floats for each thread, which only that thread writes, and
- * which the main thread sums. Names follow the fields of Torrust's `/api/v1/stats`.
+ * What the network threads count: rows of shared 64-bit floats, which only one thread writes each, and which the main
+ * thread sums. A thread has a row of its own, for what belongs to no listener, and one for each listener. Names follow
+ * the fields of Torrust's `/api/v1/stats`.
+ *
+ *   row: the counters below | requests that were not served (`refusals.ts`) | durations (`latencies.ts`)
  */
+import { LATENCY_PLACES } from './latencies.ts';
+import { REFUSAL_PLACES } from './refusals.ts';
 
 /** The counters, in the order of their places in a row. */
 export const COUNTERS = [
@@ -30,6 +35,10 @@ export const COUNTERS = [
   'udp_requests_banned',
   'completed_downloads',
   'kernel_drops',
+  'tcp4_responses',
+  'tcp6_responses',
+  'tcp4_health_checks',
+  'tcp6_health_checks',
   'connection_id_expired',
   'connection_id_other_address',
   'connection_id_forged',
@@ -59,43 +68,72 @@ export const Counter = Object.fromEntries(COUNTERS.map((name, index) => [name, i
   number
 >;
 
+/** Where the other blocks of a row begin. */
+export const REFUSALS_AT = COUNTERS.length;
+export const LATENCIES_AT = REFUSALS_AT + REFUSAL_PLACES;
+const ROW_PLACES = LATENCIES_AT + LATENCY_PLACES;
+
 /** Rows are this far apart, so that two threads never write the same cache line. */
-const ROW_FLOATS = Math.ceil(COUNTERS.length / 8) * 8 + 8;
+const ROW_FLOATS = Math.ceil(ROW_PLACES / 8) * 8 + 8;
+/** Before the rows: how many listeners there are. */
+const HEAD_FLOATS = 8;
 
 export class CounterRows {
   /** Shared memory: can be posted to a worker. */
   readonly buffer: SharedArrayBuffer;
   readonly #floats: Float64Array;
+  readonly #rowsPerThread: number;
 
   private constructor(buffer: SharedArrayBuffer) {
     this.buffer = buffer;
     this.#floats = new Float64Array(buffer);
+    this.#rowsPerThread = this.#floats[0] + 1;
   }
 
-  static create(rows: number): CounterRows {
-    return new CounterRows(new SharedArrayBuffer(8 * ROW_FLOATS * rows));
+  static create(threads: number, listeners = 0): CounterRows {
+    const floats = HEAD_FLOATS + ROW_FLOATS * threads * (listeners + 1);
+    const buffer = new SharedArrayBuffer(8 * floats);
+    new Float64Array(buffer)[0] = listeners;
+    return new CounterRows(buffer);
   }
 
   static attach(buffer: SharedArrayBuffer): CounterRows {
     return new CounterRows(buffer);
   }
 
-  /** The row of one thread, indexed by `Counter`. */
-  row(index: number): Float64Array {
-    return this.#floats.subarray(index * ROW_FLOATS, index * ROW_FLOATS + COUNTERS.length);
+  /** The row of a thread, or the one that it has for a listener. Counters are indexed by `Counter`. */
+  row(thread: number, listener = -1): Float64Array {
+    const at = HEAD_FLOATS + (thread * this.#rowsPerThread + 1 + listener) * ROW_FLOATS;
+    return this.#floats.subarray(at, at + ROW_PLACES);
   }
 
-  /** The sum over all threads of each counter. */
-  sums(): Record<CounterName, number> {
-    const sums = COUNTERS.map((_, place) => {
-      let sum = 0;
-      for (let at = place; at < this.#floats.length; at += ROW_FLOATS) sum += this.#floats[at];
-      return sum;
-    });
-    // `Object.fromEntries` forgets the names that it was given.
-    return Object.fromEntries(COUNTERS.map((name, index) => [name, sums[index]])) as Record<
-      CounterName,
-      number
-    >;
+  /** The sum of all rows, place by place. */
+  total(): Float64Array {
+    return this.#add(0, 1);
   }
+
+  /** The sum of the rows of one listener over all threads. */
+  totalOf(listener: number): Float64Array {
+    return this.#add(1 + listener, this.#rowsPerThread);
+  }
+
+  /** The sum over all rows of each counter. */
+  sums(): Record<CounterName, number> {
+    return countersOf(this.total());
+  }
+
+  #add(firstRow: number, step: number): Float64Array {
+    const total = new Float64Array(ROW_PLACES);
+    const floats = this.#floats;
+    for (let at = HEAD_FLOATS + firstRow * ROW_FLOATS; at < floats.length; at += step * ROW_FLOATS) {
+      for (let place = 0; place < ROW_PLACES; place++) total[place] += floats[at + place];
+    }
+    return total;
+  }
+}
+
+/** The counters of a row, or of a sum of rows, by their names. */
+export function countersOf(row: Float64Array): Record<CounterName, number> {
+  // `Object.fromEntries` forgets the names that it was given.
+  return Object.fromEntries(COUNTERS.map((name, place) => [name, row[place]])) as Record<CounterName, number>;
 }

@@ -36,6 +36,20 @@ export interface ReadInstrument extends InstrumentFacts {
   read(readings: Readings): readonly Sample[];
 }
 
+/** A distribution that is read at each scrape. `buckets`: upper bounds in the unit, ascending. */
+export interface ReadHistogram extends InstrumentFacts {
+  readonly type: 'histogram';
+  readonly buckets: readonly number[];
+  read(readings: Readings): readonly HistogramSample[];
+}
+
+export interface HistogramSample {
+  readonly labels: Readonly<Record<string, string>>;
+  /** How many lay within each bucket and above the one before; the last lay above all. */
+  readonly counts: readonly number[];
+  readonly sum: number;
+}
+
 /** A counter that is recorded. With labels of known values, all of its series begin at 0. */
 export interface RecordedCounter extends InstrumentFacts {
   readonly type: 'counter';

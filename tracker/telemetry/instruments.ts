@@ -4,8 +4,11 @@
  *
  * Labels have few values that are known beforehand: never an address, a key, an info hash or a client's text.
  */
+import { BOUNDS_MICROS, HTTP_SAMPLE_EVERY, UDP_SAMPLE_EVERY } from '../swarm/latencies.ts';
+import { REFUSAL_REASONS, REQUEST_KINDS } from '../swarm/refusals.ts';
 import {
   byLabel,
+  type ReadHistogram,
   type ReadInstrument,
   type RecordedCounter,
   type RecordedHistogram,
@@ -13,7 +16,9 @@ import {
 } from './instrument.ts';
 import { GATE_INSTRUMENTS } from './gate-instruments.ts';
 import { SNAPSHOT_INSTRUMENTS } from './snapshot-instruments.ts';
+import { durationSamples, replySamples, requestSamples } from './request-samples.ts';
 
+const PROTOCOLS = ['udp', 'http'];
 const FAMILIES = ['ipv4', 'ipv6'];
 const NETWORK_THREADS = 'the network threads, each in a row of shared memory of its own';
 const STORE = 'the swarm store, in the heads of its shards';
@@ -68,6 +73,29 @@ export const READ_INSTRUMENTS: readonly ReadInstrument[] = [
     help: 'Threads that move packets; those of HTTPS, where there is some, count apart from native ones',
     source: 'the start',
     read: ({ networkThreads }) => single(networkThreads),
+  },
+  {
+    name: 'torrust_tracker_requests_total',
+    type: 'counter',
+    unit: 'requests',
+    help: 'Requests by how they ended: served (ok) or not, for being malformed, a wrong connection id (connection_id), lack of a valid key (key), the whitelist (not_listed), an address that others cannot reach (source), a proxy that tells no address (client_address), a limit (limited), a ban (banned). Of kind other is what no tracker is asked; HTTPS and portable sockets tell nothing of requests whose head is broken. HTTPS counts as http, and the family is that of the client, also behind a proxy',
+    labels: {
+      protocol: PROTOCOLS,
+      family: FAMILIES,
+      kind: REQUEST_KINDS,
+      outcome: ['ok', ...REFUSAL_REASONS],
+    },
+    source: `${NETWORK_THREADS}, when the answer is made`,
+    read: requestSamples,
+  },
+  {
+    name: 'torrust_tracker_replies_sent_total',
+    type: 'counter',
+    unit: 'replies',
+    help: 'Replies that the kernel took for sending, errors included. The family is that of the connection, which may be that of a proxy',
+    labels: { protocol: PROTOCOLS, family: FAMILIES },
+    source: `${NETWORK_THREADS}, after the send`,
+    read: replySamples,
   },
   {
     name: 'torrust_tracker_udp_datagrams_ignored_total',
@@ -269,6 +297,20 @@ export const READ_INSTRUMENTS: readonly ReadInstrument[] = [
     source: 'the certificate that is in force',
     read: ({ certificates }) =>
       certificates.map(({ service, expirySeconds }) => ({ labels: { service }, value: expirySeconds })),
+  },
+];
+
+/** The distributions that are read at each scrape. */
+export const READ_HISTOGRAMS: readonly ReadHistogram[] = [
+  {
+    name: 'torrust_tracker_request_duration_seconds',
+    type: 'histogram',
+    unit: 'seconds',
+    help: `Time from a request that was read to its reply that is ready, of requests that were served. One UDP request in ${UDP_SAMPLE_EVERY} and one HTTP request in ${HTTP_SAMPLE_EVERY} are measured, so that the count is not that of requests`,
+    labels: { protocol: PROTOCOLS, kind: ['connect', 'announce', 'scrape'] },
+    source: NETWORK_THREADS,
+    buckets: BOUNDS_MICROS.map((micros) => micros / 1_000_000),
+    read: durationSamples,
   },
 ];
 

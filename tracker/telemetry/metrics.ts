@@ -3,8 +3,8 @@
  * text that Prometheus reads, with prom-client's own metrics of the process and of Node.js beside them.
  */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { InstrumentFacts, ReadInstrument } from './instrument.ts';
-import { READ_INSTRUMENTS, RECORDED_COUNTERS, RECORDED_HISTOGRAMS } from './instruments.ts';
+import type { HistogramSample, InstrumentFacts, ReadHistogram, ReadInstrument } from './instrument.ts';
+import { READ_HISTOGRAMS, READ_INSTRUMENTS, RECORDED_COUNTERS, RECORDED_HISTOGRAMS } from './instruments.ts';
 import type { Readings } from './readings.ts';
 
 /** How often the delay of the main thread's event loop is measured. */
@@ -27,6 +27,7 @@ export class Metrics {
 
   constructor() {
     for (const instrument of READ_INSTRUMENTS) this.#addRead(instrument);
+    for (const instrument of READ_HISTOGRAMS) this.#addReadHistogram(instrument);
     for (const [key, facts] of Object.entries(RECORDED_COUNTERS)) {
       const counter = new Counter(optionsOf(facts));
       this.#registry.registerMetric(counter);
@@ -88,6 +89,35 @@ export class Metrics {
           });
     this.#registry.registerMetric(metric);
   }
+
+  /** Prom-client's own histogram only takes single values; the registry asks no more of one than this. */
+  #addReadHistogram({ name, help, type, buckets, read }: ReadHistogram): void {
+    const get = () => {
+      const samples = this.#readings === null ? [] : read(this.#readings);
+      return {
+        name,
+        help,
+        type,
+        values: samples.flatMap((sample) => histogramValues(name, buckets, sample)),
+      };
+    };
+    // The registry uses the name and this method alone.
+    this.#registry.registerMetric({ name, get: () => Promise.resolve(get()) } as unknown as Histogram);
+  }
+}
+
+/** The values of a distribution in the form of prom-client, where a bucket counts what the buckets below it count too. */
+function histogramValues(name: string, buckets: readonly number[], { labels, counts, sum }: HistogramSample) {
+  let count = 0;
+  const cumulative = [...buckets, '+Inf'].map((le, index) => {
+    count += counts[index];
+    return { metricName: `${name}_bucket`, labels: { ...labels, le }, value: count };
+  });
+  return [
+    ...cumulative,
+    { metricName: `${name}_sum`, labels, value: sum },
+    { metricName: `${name}_count`, labels, value: count },
+  ];
 }
 
 /** What prom-client is told; the registry of the object takes the metric up, and not the one that all programs share. */

@@ -2,7 +2,8 @@
 import type { CounterName } from '../swarm/counters.ts';
 
 export interface Readings {
-  /** Sums over the network threads. */
+  /** The sum of all rows of the network threads, and the counters of it by their names. */
+  readonly tally: Float64Array;
   readonly counters: Readonly<Record<CounterName, number>>;
   readonly swarms: SwarmReadings;
   readonly completed: CompletedReadings;

@@ -7,7 +7,7 @@
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { InstrumentFacts, LabelValues } from './instrument.ts';
-import { READ_INSTRUMENTS, RECORDED_COUNTERS, RECORDED_HISTOGRAMS } from './instruments.ts';
+import { READ_HISTOGRAMS, READ_INSTRUMENTS, RECORDED_COUNTERS, RECORDED_HISTOGRAMS } from './instruments.ts';
 
 /** Where the page is. */
 export const referencePath = fileURLToPath(new URL('../../docs/metrics.md', import.meta.url));
@@ -18,6 +18,7 @@ type AnyInstrument = InstrumentFacts & { readonly type: string; readonly buckets
 export function renderReference(): string {
   const instruments: readonly AnyInstrument[] = [
     ...READ_INSTRUMENTS,
+    ...READ_HISTOGRAMS,
     ...Object.values(RECORDED_COUNTERS),
     ...Object.values(RECORDED_HISTOGRAMS),
   ];

@@ -292,6 +292,7 @@ class NativeHttpListener implements EventSource, Ticking {
     const head = this.#head;
     const service = this.#service;
     if (head.method === HttpMethod.other) {
+      service.countUnserved(source.family);
       const status = service.knows(bytes, head.targetStart, head.targetEnd) ? 405 : 404;
       this.#reply.finish(status, '', 0, false, false);
       return false;
@@ -319,6 +320,7 @@ class NativeHttpListener implements EventSource, Ticking {
 
   /** Says why the connection is refused, as far as that can be said at once, and closes it. */
   #refuse(fd: number, status: number, connection: Connection | null): void {
+    this.#service.countUnserved((connection?.source ?? this.#source).family);
     this.#reply.finish(status, '', 0, false, false);
     if (this.#send(fd, connection, true, null)) this.#close(fd, connection);
   }
@@ -330,7 +332,10 @@ class NativeHttpListener implements EventSource, Ticking {
   #send(fd: number, connection: Connection | null, closes: boolean, pending: Uint8Array | null): boolean {
     const { start, end, address, bytes } = this.#reply;
     const sent = this.#libc.send(fd, address + start, end - start, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sent === end - start) return true;
+    if (sent === end - start) {
+      this.#service.countSent((connection?.source ?? this.#source).family);
+      return true;
+    }
     if (sent < 0 && this.#libc.errno() !== Errno.EAGAIN) {
       this.#close(fd, connection);
       return false;
@@ -366,6 +371,7 @@ class NativeHttpListener implements EventSource, Ticking {
     bytes.set(unsent);
     const sent = this.#libc.send(connection.fd, address, unsent.length, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent === unsent.length) {
+      this.#service.countSent(connection.source.family);
       this.#hold(connection, connection.received, null);
       return true;
     }

@@ -23,26 +23,26 @@ export function nativeObstacle(): string | null {
   return typeof libc === 'string' ? libc : null;
 }
 
-/** Opens UDP and plain HTTP listeners. Throws `ListenError`. */
+/** Opens UDP and plain HTTP listeners, each with services of its own. Throws `ListenError`. */
 export function openNativeListeners(
   setups: readonly ListenerSetup[],
   sharesPorts: boolean,
-  services: UdpServices,
+  services: readonly UdpServices[],
 ): NativeListeners {
-  const { counters } = services;
   const libc = openLibc();
   if (typeof libc === 'string') throw new Error(libc);
   const loop = new EventLoop(libc);
-  const noteDrops = (dropped: number) => {
-    counters[Counter.kernel_drops] += dropped;
-  };
-  const listeners = setups.map((setup) => {
+  const listeners = setups.map((setup, index) => {
+    const own = services[index];
     if (setup.kind === 'udp') {
-      const service = new UdpService(setup, services);
+      const noteDrops = (dropped: number) => {
+        own.counters[Counter.kernel_drops] += dropped;
+      };
+      const service = new UdpService(setup, own);
       return openNativeUdpSocket(libc, loop, setup, service, sharesPorts, noteDrops);
     }
     const reply = new HttpReplyMemory();
-    const service = new HttpService(setup, services, reply.body);
+    const service = new HttpService(setup, own, reply.body);
     return openNativeHttpListener(libc, loop, setup, service, reply, sharesPorts);
   });
   return {

@@ -119,10 +119,6 @@ function createHandler(
   return (request, response) => {
     response.sendDate = false;
     const url = request.url ?? '';
-    if (url.length > MAX_TARGET_BYTES || headerBytes(request) > MAX_HEADER_BYTES) {
-      response.writeHead(url.length > MAX_TARGET_BYTES ? 414 : 431, REFUSAL_HEADERS).end();
-      return;
-    }
     const client = clientOf(request.socket);
     if (client === undefined && !readSource(request.socket, ownSource)) {
       // The client is gone already.
@@ -130,19 +126,27 @@ function createHandler(
       return;
     }
     const source = client ?? ownSource;
+    const { family } = source;
+    const countSent = () => service.countSent(family);
+    if (url.length > MAX_TARGET_BYTES || headerBytes(request) > MAX_HEADER_BYTES) {
+      service.countUnserved(family);
+      response.writeHead(url.length > MAX_TARGET_BYTES ? 414 : 431, REFUSAL_HEADERS).end(countSent);
+      return;
+    }
     service.readClock();
     const length = target.write(url, 'latin1');
     if (request.method !== 'GET' && request.method !== 'HEAD') {
+      service.countUnserved(family);
       const status = service.knows(target, 0, length) ? 405 : 404;
       const allow = status === 405 && { allow: 'GET,HEAD' };
-      response.writeHead(status, { ...REFUSAL_HEADERS, ...allow }).end();
+      response.writeHead(status, { ...REFUSAL_HEADERS, ...allow }).end(countSent);
       return;
     }
     const forwardedFor = request.headers['x-forwarded-for'] ?? '';
     const joined = typeof forwardedFor === 'string' ? forwardedFor : forwardedFor.join(',');
     const bodyBytes = service.answer(target, 0, length, source, joined);
     if (service.status !== 200) {
-      response.writeHead(service.status, REFUSAL_HEADERS).end();
+      response.writeHead(service.status, REFUSAL_HEADERS).end(countSent);
       return;
     }
     // Behind a request to upgrade may come bytes of another protocol, which nobody is to take for requests.
@@ -151,7 +155,7 @@ function createHandler(
     const headers = { 'content-type': service.contentType, 'content-length': bodyBytes, ...close };
     response.writeHead(200, headers);
     // The server sends later, when the body may hold another reply already.
-    response.end(Buffer.from(service.body.subarray(0, bodyBytes)));
+    response.end(Buffer.from(service.body.subarray(0, bodyBytes)), countSent);
   };
 }
 
