@@ -21,14 +21,14 @@ BENCH_ARGS ?=
 COUNT ?= 10000000
 
 # Scripts that write checked-in files, and the folders that they write to.
-GENERATORS := tracker/config/reference.ts tracker/telemetry/reference.ts operator/crd/generate.ts operator/chart-files.ts
+GENERATORS := tracker/config/reference.ts tracker/telemetry/reference.ts operator/crd/generate.ts operator/chart-files.ts charts/monitoring/generate.ts
 GENERATED := docs crds charts
 
 # The lock file that node_modules was installed from. Comparing content, not times, keeps a checkout from reinstalling.
 INSTALLED := node_modules/.installed-package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help install run run-operator test test-apiserver check types lint format format-check knip generate generate-check clean bench bench-http bench-memory bench-api bench-start fuzz
+.PHONY: help install run run-operator test test-apiserver check types lint format format-check knip generate generate-check clean bench bench-http bench-memory bench-api bench-start fuzz observe
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -93,6 +93,10 @@ bench-http bench-memory bench-api bench-start:
 
 fuzz: install ## Send ten million random and changed datagrams and requests (COUNT=..., FUZZ_SEED=...)
 	@exec $(NODE) --expose-gc test/fuzz/long-run.ts $(COUNT)
+
+observe: install ## Start a tracker under a gentle load, Prometheus beside it and, where a container engine runs, Grafana
+	@$(NODE) test/support/fetch-parts.ts prometheus
+	@exec $(NODE) test/observe/main.ts
 
 clean: ## Remove what was installed; storage/ stays
 	rm -rf node_modules

@@ -5,7 +5,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { Registry } from 'prom-client';
 import { parse } from 'yaml';
-import type { PullPolicy } from './crd/tracker-spec.ts';
 import { type Environment, OPTIONAL_APIS } from './desired/environment.ts';
 import { KubeClient } from './kube/client.ts';
 import { Connection } from './kube/connection.ts';
@@ -29,8 +28,6 @@ export interface OperatorSettings {
   readonly namespaces?: readonly string[] | undefined;
   /** The image of trackers that name none. */
   readonly defaultImage: string;
-  /** When a node fetches the image of trackers that do not say; absent: as Kubernetes does by itself. */
-  readonly defaultPullPolicy?: PullPolicy | undefined;
   /** Where metrics and health are served. */
   readonly bindAddress: { readonly host: string; readonly port: number };
   readonly electsLeader: boolean;
@@ -163,13 +160,12 @@ async function work({
   signal,
   onController,
 }: Parts): Promise<void> {
-  const { defaultImage, defaultPullPolicy, isDry, namespaces } = settings;
+  const { defaultImage, isDry, namespaces } = settings;
   if (settings.appliesDefinitions) await applyDefinitions(client, log, isDry, signal);
   const ipFamilies = await podFamilies(client, signal);
   const discovery = startDiscovery({ client, apis: OPTIONAL_APIS, log, signal });
   const environment = (): Environment => ({
     defaultImage,
-    defaultPullPolicy,
     operatorNamespace: podNamespace(),
     apis: discovery.apis(),
     ipFamilies,

@@ -1,7 +1,6 @@
 /** `torrust-operator run`: the operator, until a signal. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { LOG_LEVELS, type LogLevel, openLog } from '../log.ts';
-import { PULL_POLICIES, type PullPolicy } from '../crd/tracker-spec.ts';
 import { defaultTrackerImage } from '../tracker-image.ts';
 import { readNamespaces } from './namespaces.ts';
 import { ExitCode } from './usage-error.ts';
@@ -13,7 +12,6 @@ interface RunOptions {
   readonly bindAddress: { readonly host: string; readonly port: number };
   readonly leaderElect: boolean;
   readonly defaultTrackerImage: string;
-  readonly defaultTrackerPullPolicy?: PullPolicy;
   readonly logLevel: LogLevel;
   readonly applyDefinitions?: boolean;
 }
@@ -41,12 +39,6 @@ export function addRunCommand(program: Command): void {
     )
     .option('--no-leader-elect', 'work at once; only where no other operator can be running')
     .option('--default-tracker-image <image>', 'the image of trackers that name none', defaultTrackerImage())
-    .addOption(
-      new Option(
-        '--default-tracker-pull-policy <policy>',
-        'when a node fetches the image of trackers that do not say',
-      ).choices(PULL_POLICIES),
-    )
     .addOption(
       new Option('--log-level <level>', 'the least important level that is logged')
         .choices(LOG_LEVELS)
@@ -85,7 +77,6 @@ async function run(options: RunOptions): Promise<void> {
       context: options.context,
       namespaces: options.namespaces,
       defaultImage: options.defaultTrackerImage,
-      defaultPullPolicy: options.defaultTrackerPullPolicy,
       bindAddress: options.bindAddress,
       electsLeader: options.leaderElect,
       isDry: options.dryRun ?? false,

@@ -2,7 +2,6 @@
  * What the desired objects depend on beside the resource: the operator's own settings, the cluster's abilities, and what
  * is there already. All of it is plain data, gathered by others.
  */
-import type { PullPolicy } from '../crd/tracker-spec.ts';
 import type { PodTemplate } from './kubernetes-object.ts';
 
 /** APIs that a cluster may have or not. */
@@ -19,8 +18,6 @@ export type OptionalApi = (typeof OPTIONAL_APIS)[number];
 export interface Environment {
   /** The image of trackers whose resource names none. */
   readonly defaultImage: string;
-  /** When a node fetches the image of trackers whose resource does not say; absent: as Kubernetes does by itself. */
-  readonly defaultPullPolicy?: PullPolicy | undefined;
   /** Where the operator's pods are; undefined when it runs outside the cluster. */
   readonly operatorNamespace: string | undefined;
   readonly apis: ReadonlySet<OptionalApi>;

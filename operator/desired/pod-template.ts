@@ -94,11 +94,10 @@ function spreadConstraints(tracker: TorrustTracker): object[] {
 
 function trackerContainer(tracker: TorrustTracker, environment: Environment): Container {
   const { spec } = tracker;
-  const pullPolicy = spec.image.pullPolicy ?? environment.defaultPullPolicy;
   return {
     name: CONTAINER_NAME,
     image: imageOf(tracker, environment),
-    ...(pullPolicy === undefined ? {} : { imagePullPolicy: pullPolicy }),
+    ...(spec.image.pullPolicy === undefined ? {} : { imagePullPolicy: spec.image.pullPolicy }),
     env: variables(tracker, environment),
     ports: containerPorts(tracker),
     resources: spec.resources ?? defaultResources(tracker),

@@ -120,7 +120,7 @@ test('refuses other formats, and needs a token', async (context) => {
   }
 });
 
-test('both texts are what promtool takes', needs('promtool'), async (context) => {
+test('both texts are what promtool takes', needs('prometheus'), async (context) => {
   const server = await openRestServer(context, { database: null });
   const promtool = findProgram('promtool');
   assert.ok(promtool !== undefined);

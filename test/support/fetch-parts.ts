@@ -5,7 +5,7 @@
  * packages are being installed a policy-rc.d of ours forbids their services to start (invoke-rc.d(8): exit status 101
  * means "action forbidden"), so that no daemon is left on the machine; what stood there before comes back afterwards.
  * It never fails the tests: a part that can't be fetched is reported, and the runner names what it skipped for it.
- * `NO_FETCH=1` turns fetching off.
+ * `NO_FETCH=1` turns fetching off. With names of parts as arguments, it looks at those alone.
  */
 import { execFile, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -24,14 +24,18 @@ const LOCK_WAIT_SECONDS = 900;
 const APT_DEADLINE_MILLIS = 10 * 60_000;
 
 const execFileAsync = promisify(execFile);
+const wantedNames = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
 
-/** The parts that are missing and that a package could bring. */
+/** The wanted parts that are missing and that a package could bring. */
 function missingParts(): Part[] {
-  return PARTS.filter((part) => part.packages.length > 0 && partObstacle(part.name) !== undefined).filter(
-    // A package brings programs; it can't bring privileges.
-    (part) =>
-      part.programs.some((program) => findProgram(program) === undefined) || part.name === 'libtorrent',
-  );
+  const wanted = PARTS.filter(({ name }) => wantedNames.length === 0 || wantedNames.includes(name));
+  return wanted
+    .filter((part) => part.packages.length > 0 && partObstacle(part.name) !== undefined)
+    .filter(
+      // A package brings programs; it can't bring privileges.
+      (part) =>
+        part.programs.some((program) => findProgram(program) === undefined) || part.name === 'libtorrent',
+    );
 }
 
 /** Why packages can't be installed here; undefined when they can. */
@@ -113,7 +117,7 @@ async function main(): Promise<void> {
     return;
   }
   if (!process.argv.includes(LOCKED_ARGUMENT)) {
-    const self = [process.execPath, fileURLToPath(import.meta.url), LOCKED_ARGUMENT];
+    const self = [process.execPath, fileURLToPath(import.meta.url), LOCKED_ARGUMENT, ...wantedNames];
     spawnSync('flock', ['--timeout', String(LOCK_WAIT_SECONDS), LOCK_FILE, ...self], { stdio: 'inherit' });
     return;
   }

@@ -19,7 +19,7 @@ export type PartName =
   | 'libtorrent'
   | 'netns'
   | 'ipv6'
-  | 'promtool'
+  | 'prometheus'
   | 'apiserver'
   | 'definitions'
   | 'helm';
@@ -72,11 +72,11 @@ export const PARTS: readonly Part[] = [
       findLibtorrentPython() === undefined ? 'no python3 imports the module libtorrent' : undefined,
   },
   {
-    name: 'promtool',
-    title: 'promtool of Prometheus',
-    programs: ['promtool'],
-    packages: ['prometheus'],
-    elsewhere: 'put promtool of a release of Prometheus on PATH',
+    name: 'prometheus',
+    title: 'Prometheus, promtool and node_exporter',
+    programs: ['prometheus', 'promtool', 'prometheus-node-exporter'],
+    packages: ['prometheus', 'prometheus-node-exporter'],
+    elsewhere: 'put prometheus, promtool and prometheus-node-exporter on PATH',
   },
   {
     name: 'netns',

@@ -51,7 +51,7 @@ function everything(folder: string): PartialConfig {
   };
 }
 
-test('are what promtool takes for good ones', needs('promtool'), async (context) => {
+test('are what promtool takes for good ones', needs('prometheus'), async (context) => {
   const folder = temporaryFolder(context);
   const tracker = await startTrackerProcess(context, everything(folder), { folder });
   const text = await (await fetch(tracker.metrics)).text();

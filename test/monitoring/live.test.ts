@@ -1,0 +1,125 @@
+/**
+ * Every query of every panel and rule, asked of a real Prometheus that scrapes a real tracker under a real load, and a
+ * real node_exporter: each has to parse, and to have an answer.
+ */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { DASHBOARDS } from '../../charts/monitoring/generate.ts';
+import { ALERTING_GROUP, RECORDING_GROUP } from '../../charts/monitoring/rules.ts';
+import { selfSigned } from '../api/certificates.ts';
+import { gentleLoad } from '../observe/gentle-load.ts';
+import { fillVariables, observedConfig, RULE_FILES } from '../observe/monitored.ts';
+import { needs } from '../support/parts.ts';
+import { findProgram } from '../support/programs.ts';
+import { freePort, type RunningPrometheus, startPrometheus } from '../support/prometheus.ts';
+import { startTrackerProcess, temporaryFolder } from '../support/tracker-process.ts';
+import { waitFor } from '../support/waiting.ts';
+import { metricsIn, readDashboard } from './queries.ts';
+
+const DEADLINE_MILLIS = 120_000;
+/** A rate over so long has enough samples, one a second, soon after the start. */
+const RANGE_SECONDS = 10;
+
+/** Metrics that are empty here, with the reason; a query that asks for one may be empty as well. */
+const EMPTY_HERE: Readonly<Record<string, string>> = {
+  node_nf_conntrack_entries: 'the kernel of a test machine often has no connection tracking',
+  node_nf_conntrack_entries_limit: 'the same',
+  node_nf_conntrack_stat_drop: 'the same',
+  node_nf_conntrack_stat_insert_failed: 'the same',
+};
+
+describe('Prometheus', needs('prometheus'), () => {
+  let prometheus: RunningPrometheus | undefined;
+  const cleaners: (() => void)[] = [];
+  const context = { after: (cleaner: () => void) => cleaners.push(cleaner) };
+  const load = new AbortController();
+  let loading: Promise<void> | undefined;
+
+  before(async () => {
+    const folder = temporaryFolder(context);
+    const { cert, key } = selfSigned('tracker.example');
+    writeFileSync(join(folder, 'tracker.crt'), cert);
+    writeFileSync(join(folder, 'tracker.key'), key, { mode: 0o600 });
+    const tracker = await startTrackerProcess(context, observedConfig(folder), { folder });
+    const plain = `http://127.0.0.1:${tracker.http[0].port}`;
+    loading = gentleLoad({ udp: tracker.udp, http: [plain] }, load.signal);
+    prometheus = await startPrometheus({
+      folder,
+      targets: {
+        torrust: [new URL(tracker.metrics).host],
+        node: [await startNodeExporter(context)],
+      },
+      ruleFiles: RULE_FILES,
+      intervalSeconds: 1,
+    });
+  });
+  after(async () => {
+    load.abort();
+    await loading;
+    await prometheus?.close();
+    cleaners.toReversed().forEach((clean) => clean());
+  });
+
+  async function answers(expr: string): Promise<boolean> {
+    assert(prometheus, 'the suite has begun');
+    return (await prometheus.query(fillVariables(expr, RANGE_SECONDS))).length > 0;
+  }
+
+  function mayBeEmpty(expr: string): boolean {
+    return metricsIn(expr).some((name) => name in EMPTY_HERE);
+  }
+
+  for (const file of Object.keys(DASHBOARDS)) {
+    test(`answers every query of ${file}`, async () => {
+      for (const { title, targets } of readDashboard(file).panels) {
+        for (const { expr } of targets ?? []) {
+          if (mayBeEmpty(expr)) {
+            // It has to parse nevertheless.
+            await answers(expr);
+            continue;
+          }
+          await waitFor(`an answer for "${title}": ${expr}`, () => answers(expr), DEADLINE_MILLIS);
+        }
+      }
+    });
+  }
+
+  test('answers what every rule records', async () => {
+    for (const { record } of RECORDING_GROUP.rules) {
+      await waitFor(`values of ${record}`, () => answers(record), DEADLINE_MILLIS);
+    }
+  });
+
+  test('judges every rule, finds what each alert asks for, and sees no reason for one', async () => {
+    const running = prometheus;
+    assert(running, 'the suite has begun');
+    const wanted = ALERTING_GROUP.rules.length + RECORDING_GROUP.rules.length;
+    const rules = await waitFor('all rules judged', async () => {
+      const judged = await running.rules();
+      return judged.length === wanted && judged.every(({ health }) => health !== 'unknown') && judged;
+    });
+    for (const { name, health, state, lastError } of rules) {
+      assert.equal(health, 'ok', `${name}: ${lastError}`);
+      // Alerts have a time for which they must hold; none may hold for long here.
+      assert.notEqual(state, 'firing', name);
+    }
+    for (const { alert, expr } of ALERTING_GROUP.rules) {
+      for (const metric of metricsIn(expr)) {
+        await waitFor(`${metric}, which ${alert} asks for`, () => answers(metric), DEADLINE_MILLIS);
+      }
+    }
+  });
+});
+
+/** Starts node_exporter; returns its address. It is killed after the test. */
+async function startNodeExporter(context: { after(cleanup: () => void): void }): Promise<string> {
+  const program = findProgram('prometheus-node-exporter');
+  assert(program !== undefined);
+  const address = `127.0.0.1:${await freePort()}`;
+  const child = spawn(program, [`--web.listen-address=${address}`], { stdio: 'ignore' });
+  context.after(() => child.kill('SIGKILL'));
+  return address;
+}

@@ -1,0 +1,58 @@
+/** Dashboards as Grafana reads them, and the queries in them. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const FOLDER = join(import.meta.dirname, '../../charts/torrust-tracker-operator/dashboards');
+
+/** What these tests look at of a dashboard; the schema is Grafana's. */
+export interface DashboardFile {
+  readonly uid: string;
+  readonly title: string;
+  readonly description: string;
+  readonly templating: {
+    readonly list: readonly { readonly type: string; readonly name: string; readonly query: unknown }[];
+  };
+  readonly panels: readonly {
+    readonly id: number;
+    readonly type: string;
+    readonly title: string;
+    readonly description?: string;
+    readonly datasource?: { readonly uid: string };
+    readonly gridPos: { readonly x: number; readonly y: number; readonly w: number; readonly h: number };
+    readonly fieldConfig: {
+      readonly defaults: { readonly unit?: string };
+      readonly overrides: readonly { readonly properties: readonly { readonly value: unknown }[] }[];
+    };
+    readonly targets?: readonly {
+      readonly expr: string;
+      readonly legendFormat?: string;
+      readonly refId?: string;
+      readonly datasource?: { readonly uid: string };
+    }[];
+  }[];
+}
+
+/** Reads a dashboard of the chart. */
+export function readDashboard(file: string): DashboardFile {
+  // Written by our own generator, whose output the tests then look at.
+  return JSON.parse(readFileSync(join(FOLDER, file), 'utf8')) as DashboardFile;
+}
+
+/** Every query of a dashboard, those of its variables included. */
+export function dashboardQueries(file: string): string[] {
+  const { panels, templating } = readDashboard(file);
+  return [
+    ...panels.flatMap(({ targets }) => (targets ?? []).map(({ expr }) => expr)),
+    ...templating.list.flatMap(({ query }) =>
+      typeof query === 'object' && query !== null && 'query' in query ? [String(query.query)] : [],
+    ),
+  ];
+}
+
+/** The metrics that a query asks for; a histogram by its own name, without `_bucket`. */
+export function metricsIn(expr: string): string[] {
+  const names = expr.match(/[a-zA-Z_:][\w:]*(?=\s*[{[)]|\s*$|\s+(?:offset|==|-|\/|<|>)|,)/g) ?? [];
+  return names
+    .filter((name) => /^(?:\w+:)?(?:torrust|node|process|up)/.test(name))
+    .map((name) => name.replace(/_bucket$/, ''));
+}
