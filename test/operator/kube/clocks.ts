@@ -9,6 +9,8 @@ export interface ManualClock extends Clock {
   readonly pending: number;
   /** Moves on; timers that come due are called in their order. */
   advance(millis: number): void;
+  /** Calls the timer that is due first, and no other: what it begins goes on before the next one is called. */
+  callNext(): void;
   /** Moves on while nobody looks, as for a process that sleeps: what came due is called by the next `advance`. */
   jump(millis: number): void;
   /** Changes the time of day alone, as somebody who sets it does. */
@@ -41,6 +43,10 @@ export function createManualClock(): ManualClock {
       const end = nowMillis + millis;
       for (let timer = next(); timer !== undefined && timer.atMillis <= end; timer = next()) run(timer);
       nowMillis = end;
+    },
+    callNext() {
+      const timer = next();
+      if (timer !== undefined) run(timer);
     },
     jump(millis) {
       nowMillis += millis;

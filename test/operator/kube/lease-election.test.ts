@@ -175,7 +175,7 @@ describe('the leader', () => {
     const asked = server.requests.length;
     one.clock.jump(18_000);
     assert.equal(one.election.holds(), false);
-    one.clock.advance(0);
+    one.clock.callNext();
     await waitFor('the loss', () => one.lost.length === 1);
     assert.equal(server.requests.length, asked);
   });
