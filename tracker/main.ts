@@ -3,7 +3,6 @@
  * end in the reverse order. The only place that knows all parts. What a command line makes of it is
  * `cli/run-command.ts`.
  */
-import { availableParallelism } from 'node:os';
 import { Access } from './access.ts';
 import { createHealthApp } from './api/health-app.ts';
 import { KeyKeeper } from './api/key-keeper.ts';
@@ -32,6 +31,7 @@ import { listenerSetups } from './run/listener-setups.ts';
 import { automaticSwarmBytes } from './run/memory-limit.ts';
 import { databaseRecorder, openMetrics, ReloadRecord } from './run/metrics.ts';
 import { maxThreads, NetworkThreads, supportedThreads } from './run/network-threads.ts';
+import { usableProcessors } from './run/processor-limit.ts';
 import { Policy } from './policy.ts';
 import { Reload } from './run/reload.ts';
 import {
@@ -374,5 +374,5 @@ function watchFiles({ source }: LoadedConfig, reload: Reload, logger: Logger): F
 
 function workerCount(config: TrackerConfig): number {
   const { workers } = config.network;
-  return workers === 'auto' ? availableParallelism() : workers;
+  return workers === 'auto' ? usableProcessors() : workers;
 }

@@ -342,7 +342,8 @@ const udpTrackerServer = z.strictObject({
 
 const network = z.strictObject({
   workers: key(autoOrNumber(1, 1024).default('auto'), {
-    description: 'The number of network threads. `auto` takes one for each CPU that the process may use.',
+    description:
+      'The number of network threads. `auto` takes one for each whole CPU that the process may use, by the system and by the quota of its container.',
     reload: 'restart',
   }),
   sockets: key(oneOf('auto', 'native', 'portable').default('auto'), {
