@@ -77,7 +77,7 @@ function readQuota1(folder: string, readText: ReadText): number {
 }
 
 /** `max` and -1 stand for no quota. */
-function ratio(quota = NaN, period = NaN): number {
+function ratio(quota = Number.NaN, period = Number.NaN): number {
   return quota > 0 && period > 0 ? quota / period : Infinity;
 }
 
