@@ -28,7 +28,7 @@ GENERATED := docs crds charts
 INSTALLED := node_modules/.installed-package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help install run run-operator test test-apiserver check types lint format format-check knip generate generate-check clean bench bench-http bench-memory bench-api bench-start fuzz observe
+.PHONY: help install run run-operator test test-apiserver check types lint format format-check knip generate generate-check clean bench bench-http bench-memory bench-api bench-snapshot bench-start fuzz observe
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -87,8 +87,9 @@ bench: install ## Compare UDP trackers (BENCH_ARGS='--profiles 1 --rounds 3')
 bench-http: install ## Compare HTTP trackers
 bench-memory: install ## Measure bytes per peer, and the pauses of whole-store jobs
 bench-api: install ## Measure the REST API over a large store
+bench-snapshot: install ## Measure writing and restoring a snapshot of 10 million peers
 bench-start: install ## Measure the time from a start to the first answer
-bench-http bench-memory bench-api bench-start:
+bench-http bench-memory bench-api bench-snapshot bench-start:
 	@exec $(NODE) test/bench/main.ts $(@:bench-%=%) $(BENCH_ARGS)
 
 fuzz: install ## Send ten million random and changed datagrams and requests (COUNT=..., FUZZ_SEED=...)

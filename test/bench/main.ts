@@ -2,7 +2,7 @@
  * The benchmarks of the tracker, by name: `node test/bench/main.ts udp --help`. They print ratios between servers that
  * were measured in the same run, and never fail because of a time.
  */
-import { availableParallelism } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { benchApi } from './api-bench.ts';
@@ -11,6 +11,7 @@ import { benchMemory } from './memory-bench.ts';
 import { fetchOpentracker } from './opentracker.ts';
 import { PROFILES } from './population.ts';
 import { type BenchServer, type Protocol, SERVERS } from './servers.ts';
+import { benchSnapshot } from './snapshot-bench.ts';
 import { benchStart } from './start-bench.ts';
 import { benchUdp } from './udp-bench.ts';
 
@@ -71,6 +72,18 @@ program
   .option('--out <folder>', 'where the figures go', DEFAULT_FOLDER)
   .action(async ({ torrents, peers, rate, out }: FillOptions & { readonly rate: number }) => {
     await benchMemory({ torrents, peers, ratePerSecond: rate, folder: out });
+  });
+
+program
+  .command('snapshot')
+  .description('Writing and restoring a snapshot of a large store, and how long announces wait meanwhile')
+  .option('--torrents <count>', 'torrents', parseCount, 1_000_000)
+  .option('--peers <count>', 'peers, at least as many', parseCount, 10_000_000)
+  .option('--rate <count>', 'announces per second meanwhile', parseCount, 50_000)
+  .option('--folder <folder>', 'where the snapshot is written, 60 bytes a peer', tmpdir())
+  .option('--out <folder>', 'where the figures go', DEFAULT_FOLDER)
+  .action(async ({ rate, ...rest }: FillOptions & { readonly rate: number; readonly folder: string }) => {
+    await benchSnapshot({ ...rest, ratePerSecond: rate });
   });
 
 program

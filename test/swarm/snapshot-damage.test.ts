@@ -3,8 +3,25 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { crc32 } from 'node:zlib';
 import { SNAPSHOTS } from '../fuzz/snapshot-trial.ts';
+import { AnnounceEvent } from '../../tracker/protocol/model.ts';
+import {
+  IPV4_PEER_WORDS,
+  IPV6_PEER_WORDS,
+  PART_IPV4_PEERS,
+  PART_WORDS,
+  SnapshotDecoder,
+} from '../../tracker/swarm/snapshot-format.ts';
 import { Store } from '../../tracker/swarm/store.ts';
-import { contentOf, HEADER_BYTES, restore, snapshotOf } from './snapshot-bytes.ts';
+import { Announcer } from './announcing.ts';
+import {
+  BLOCK_HEAD_BYTES,
+  contentOf,
+  HEADER_BYTES,
+  reader,
+  restore,
+  sealBlock,
+  snapshotOf,
+} from './snapshot-bytes.ts';
 
 /** Keeps everything, so that all that is wrongly read is seen. */
 const FOR_EVER = { timeoutSeconds: 2 ** 28 };
@@ -47,6 +64,29 @@ describe('A snapshot of version 1', () => {
       `${aa} 20010db8000000000000000000000002 6881 ${peerId} age 700 0 0 1 2`,
     ]);
   });
+});
+
+test('A snapshot says nothing that no peer said: the bytes behind a port are zero', () => {
+  const store = makeStore();
+  const announcer = new Announcer(store);
+  for (let i = 0; i < 100; i++) {
+    const address = i % 2 === 0 ? '0a000001' : 'ff'.repeat(16);
+    const infoHash = i.toString(16).padStart(40, '0');
+    announcer.announce(
+      { infoHash, address, port: 65_535, peerId: 'bb'.repeat(20), left: 0n, event: AnnounceEvent.none },
+      store.nowSeconds(),
+    );
+  }
+  const decoder = new SnapshotDecoder(reader(snapshotOf(store)));
+  assert.equal(decoder.open(), null);
+  const isIpv4: boolean[] = [];
+  while (decoder.next() === 'part') {
+    isIpv4.push(decoder.words[decoder.part + PART_IPV4_PEERS] === 1);
+    const peerWords = isIpv4.at(-1) === true ? IPV4_PEER_WORDS : IPV6_PEER_WORDS;
+    const port = decoder.part + PART_WORDS + peerWords - 1;
+    assert.deepEqual([...new Uint8Array(decoder.words.buffer, 4 * port, 4)], [255, 255, 0, 0]);
+  }
+  assert.equal(isIpv4.filter(Boolean).length, 50);
 });
 
 test('A snapshot that is cut is never taken for a whole one, at any length', () => {
@@ -93,7 +133,16 @@ describe('is told apart:', () => {
   const torrents = sound.subarray(HEADER_BYTES, -24);
   const twice = Buffer.concat([sound.subarray(0, HEADER_BYTES), torrents, sound.subarray(HEADER_BYTES)]);
   const without = Buffer.concat([sound.subarray(0, HEADER_BYTES), sound.subarray(-24)]);
+  const renumbered = Buffer.from(sound);
+  renumbered.writeUInt32LE(1, HEADER_BYTES + 8);
+  sealBlock(renumbered, HEADER_BYTES);
+  const stopped = Buffer.from(sound);
+  // The event is in the lowest bits of a peer, which follows the 36 bytes of its torrent.
+  stopped[HEADER_BYTES + BLOCK_HEAD_BYTES + 36] |= 3;
+  sealBlock(stopped, HEADER_BYTES);
   const cases: Record<string, { bytes: Uint8Array; end: string }> = {
+    'blocks in another order': { bytes: renumbered, end: 'damaged' },
+    'a peer that has left': { bytes: stopped, end: 'damaged' },
     'an empty file': { bytes: Buffer.alloc(0), end: 'foreign' },
     'a text': {
       bytes: Buffer.from('SQLite format 3\0 and more than that, to be long enough'),
