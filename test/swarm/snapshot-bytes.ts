@@ -73,9 +73,9 @@ export function sealBlock(bytes: Buffer, at: number): void {
   bytes.writeUInt32LE(crc32(payload, crc32(bytes.subarray(at, at + 12))), at + 12);
 }
 
-/** A line for each torrent and each peer of a store, sorted, with ages on its own clock. */
-export function contentOf(store: Store): string[] {
-  const now = store.nowSeconds();
+/** A line for each torrent and each peer of a store, sorted, with ages on its own clock, as they are some time later. */
+export function contentOf(store: Store, laterSeconds = 0): string[] {
+  const now = store.nowSeconds() + laterSeconds;
   const lines = [...store.torrents()]
     .flat()
     .flatMap(({ infoHash, seeders, leechers, completed }) => [

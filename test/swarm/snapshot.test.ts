@@ -60,7 +60,7 @@ test('brings back every torrent, peer, counter and age, for any run of announces
     peerId: fc.integer({ min: 0, max: 80 }).map((n) => hex(n * 0x1010101, 20)),
     left: fc.constantFrom(0n, 1n, 2n ** 40n, -1n, 2n ** 63n - 1n),
     event: fc.constantFrom(...Object.values(AnnounceEvent)),
-    age: fc.integer({ min: 0, max: 899 }),
+    age: fc.integer({ min: 0, max: 898 }),
   });
   fc.assert(
     fc.property(
@@ -72,15 +72,27 @@ test('brings back every torrent, peer, counter and age, for any run of announces
         for (const { age, ...step } of steps) announcer.announce(step, store.nowSeconds() - age);
         const other = makeStore();
         const rules = { ...RULES, removePeerless: false };
-        const { end, counts } = restore(snapshotOf(store), other, { rules });
+        const { end, counts } = restore(snapshotOf(store), other, { rules, downSeconds: 1 });
         const { ipv4Peers, ipv6Peers } = store.totals();
         assert.equal(end, 'end');
         assert.deepEqual(counts, { kept: ipv4Peers + ipv6Peers, expired: 0, present: 0, unstored: 0 });
-        assert.deepEqual(contentOf(other), contentOf(store));
+        assert.deepEqual(contentOf(other), contentOf(store, 1));
       },
     ),
     { numRuns: 100 },
   );
+});
+
+test('brings back two peers of one address that came to have the same peer id', () => {
+  const store = makeStore();
+  const announcer = new Announcer(store);
+  const now = store.nowSeconds() - 7;
+  announcer.announce(announceOf({ port: 1, peerId: hex(1, 20) }), now);
+  announcer.announce(announceOf({ port: 2, peerId: hex(2, 20) }), now);
+  announcer.announce(announceOf({ port: 2, peerId: hex(1, 20) }), now);
+  const other = makeStore();
+  assert.equal(restore(snapshotOf(store), other).counts.kept, 2);
+  assert.deepEqual(contentOf(other), contentOf(store));
 });
 
 test('brings back swarms that are cut into many parts and blocks', () => {
@@ -197,6 +209,25 @@ test('keeps at most as many peers of an address as a swarm does', () => {
     unstored: 0,
   });
   assert.ok(other.peersOf(hex(1, 20)).some(({ port }) => port === 999));
+});
+
+test('counts those who come back for the limit of peers per address, until they go', () => {
+  const store = makeStore();
+  const announcer = new Announcer(store);
+  for (const swarm of [1, 2])
+    announcer.announce(announceOf({ infoHash: hex(swarm, 20) }), store.nowSeconds());
+  const other = makeStore();
+  other.limits.configure({
+    maxSwarms: 0,
+    maxPeersPerSwarm: 0,
+    maxPeersPerAddress: 2,
+    isLimitDryRun: false,
+  });
+  assert.equal(restore(snapshotOf(store), other).counts.kept, 2);
+  const third = announceOf({ infoHash: hex(3, 20) });
+  assert.equal(new Announcer(other).announce(third, other.nowSeconds()).stored, false);
+  for (const _ of other.expire(other.nowSeconds(), RULES));
+  assert.equal(new Announcer(other).announce(third, other.nowSeconds()).stored, true);
 });
 
 describe('completed downloads', () => {

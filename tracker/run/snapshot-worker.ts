@@ -83,6 +83,7 @@ function readFrom(path: string, file: OpenSnapshot): SnapshotOutcome {
     const fault = decoder.open();
     if (fault !== null) return spare(path, fault, noCounts(), 0);
     downSeconds = (Date.now() - decoder.madeMillis) / 1000;
+    store.limits.configure(policy);
     loading = new SnapshotImport(store, downSeconds, policy.peerTimeoutSeconds, RULES);
     for (;;) {
       const next = decoder.next();

@@ -85,6 +85,11 @@ export class PeerSets {
     place.slot = pagesOfSet.findStalestOfAddress(page, request, MAX_PEERS_PER_ADDRESS);
   }
 
+  /** Whether the peer at `place`, which `find` found, has the announcer's port too, and not the peer id alone. */
+  hasPort(place: PeerPlace, request: AnnounceRequest): boolean {
+    return this.#pages.findEndpoint(place.page, request) === place.slot;
+  }
+
   /** The event that the peer at `place` announced last. */
   eventAt(place: PeerPlace): number {
     return this.#words[this.#pages.stampAt(place.page, place.slot)] & 3;

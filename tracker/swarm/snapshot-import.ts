@@ -73,6 +73,8 @@ export class SnapshotImport {
   readonly #downSeconds: number;
   /** The greatest age in the file that is not too old by now. */
   readonly #maxAgeSeconds: number;
+  /** Whoever was heard since has announced to this store. */
+  readonly #beginSeconds: number;
   readonly #request = new AnnounceRequest();
   readonly #place = new PeerPlace();
 
@@ -83,6 +85,7 @@ export class SnapshotImport {
   constructor(store: Store, downSeconds: number, timeoutSeconds: number, rules: Readonly<SwarmRules>) {
     const [keyLow, keyHigh] = store.memory.key;
     this.#store = store;
+    this.#beginSeconds = store.nowSeconds();
     this.#rules = rules;
     this.#shards = store.memory.segments.map((buffer) => {
       const segment = Segment.attach(buffer);
@@ -175,8 +178,7 @@ export class SnapshotImport {
     const set = torrent + (family === 4 ? TORRENT_IPV4_PEERS : TORRENT_IPV6_PEERS);
     sets.reserve(set, live);
     sets.find(set, request, place);
-    // It is there, or its address has as many peers as it may have, who announced later.
-    if (place.slot >= 0) {
+    if (this.#isPresent(sets, place)) {
       this.counts.present++;
       return;
     }
@@ -189,11 +191,22 @@ export class SnapshotImport {
       }
     }
     segment.words[family === 4 ? IPV4_PEERS_WORD : IPV6_PEERS_WORD]++;
+    // Limits are for those who announce; but who is brought back counts, as who goes later does.
+    const { limits } = this.#store;
+    if (limits.countsAddresses) limits.countPeer(sets.hashRequest(request), 1);
     if (leftIsNone(request.words, AnnounceRequest.LEFT_WORD)) {
       segment.words[torrent + TORRENT_SEEDERS]++;
       segment.words[SEEDERS_WORD]++;
     }
     this.counts.kept++;
+  }
+
+  /** Whether a peer of the file, which was looked for, need not be added. */
+  #isPresent(sets: PeerSets, place: PeerPlace): boolean {
+    // When it was not found, the place is that of another one, if its address has as many peers as it may have.
+    if (!place.known || sets.hasPort(place, this.#request)) return place.slot >= 0;
+    // Two of the file may share a peer id; one that announced since the start has come back at another port.
+    return sets.secondsAt(place) >= this.#beginSeconds;
   }
 }
 
