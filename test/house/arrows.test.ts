@@ -19,6 +19,7 @@ const CORE = [
   'tracker/listen-error.ts',
   'tracker/policy.ts',
   'tracker/rate-limits.ts',
+  'tracker/server-close.ts',
   'tracker/shared-table.ts',
   'tracker/sip-hash.ts',
   'tracker/tracker.ts',

@@ -6,6 +6,7 @@ import { createServer as createHttpServer, type RequestListener, type ServerOpti
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { ListenError } from '../listen-error.ts';
+import { closeServer } from '../server-close.ts';
 
 /** A client has so long to send the head of a request (and to finish a TLS handshake). */
 const HEAD_LIMIT_MILLIS = 5000;
@@ -39,7 +40,7 @@ export interface ApiServer {
   readonly address: { readonly host: string; readonly port: number };
   /** New connections use this pair. Throws `ListenError`, and keeps the old one, when it can't be used. */
   updateTls(tls: TlsPair): void;
-  /** Takes no new connections, lets requests end for `graceMillis`, then cuts off what is left. */
+  /** Takes no new connections, lets requests end that have come or are coming, then cuts off what is left. */
   close(graceMillis: number): Promise<void>;
 }
 
@@ -79,13 +80,7 @@ export async function openApiServer({ name, app, bindAddress, tls }: ApiServerOp
     updateTls(pair) {
       withCertificate(name, () => secure?.setSecureContext(pair));
     },
-    async close(graceMillis) {
-      const closed = Promise.withResolvers<void>();
-      server.close(() => closed.resolve());
-      const patience = setTimeout(() => server.closeAllConnections(), graceMillis);
-      await closed.promise;
-      clearTimeout(patience);
-    },
+    close: (graceMillis) => closeServer(server, graceMillis),
   };
 }
 

@@ -3,15 +3,14 @@
  * connection is handed over together with its request, and most of them are answered and closed without ever being
  * registered anywhere.
  *
- * A connection that waits (for the rest of a request, for the next one, for room to send) has a record and a deadline.
- * All deadlines are the same time away, so the set of connections, in the order in which they began to wait, is the
- * queue of deadlines as well.
+ * A connection that waits has a record and a deadline (`waiting-connections.ts`).
  */
 import { HeadState, HttpMethod, readRequestHead, RequestHead } from '../../protocol/http-request.ts';
 import { PeerAddress } from '../../protocol/model.ts';
 import { PacketMemory } from '../../protocol/udp.ts';
 import { type HttpService, MAX_HEAD_BYTES, MAX_TARGET_BYTES } from '../http-service.ts';
 import { ListenError } from '../../listen-error.ts';
+import { LAST_REQUEST_MILLIS } from '../../server-close.ts';
 import { Introduced } from '../introduction.ts';
 import type { HttpListenerSetup } from '../listener.ts';
 import {
@@ -37,14 +36,13 @@ import {
   systemError,
 } from './socket-address.ts';
 import type { NativeListener } from './native-listener.ts';
+import { type Connection, isIdle, WaitingConnections } from './waiting-connections.ts';
 
 /** Torrust Tracker's limit for a request's head, and for the wait for the next request on a connection. */
 const PATIENCE_MILLIS = 5_000;
 const PATIENCE_SECONDS = PATIENCE_MILLIS / 1000;
 /** Connections that may wait in one thread, descriptors permitting; the one that has waited longest goes for a new one. */
 const MAX_CONNECTIONS = 8_192;
-/** What all waiting connections of a listener and thread may hold; beyond it, those that have waited longest go. */
-const MAX_HELD_BYTES = 64 * 2 ** 20;
 const BACKLOG = 4_096;
 /** Connections that are taken before other sockets of the thread have their turn. */
 const ACCEPTS_PER_EVENT = 64;
@@ -57,20 +55,6 @@ const REFUSAL_STATUS = {
   [HeadState.targetTooLong]: 414,
   [HeadState.headersTooLong]: 431,
 } as const;
-
-/** A connection that waits. */
-interface Connection {
-  readonly fd: number;
-  readonly source: PeerAddress;
-  deadlineMillis: number;
-  /** The begin of a request whose rest has not come. */
-  received: Uint8Array | null;
-  /** The rest of replies that could not be sent yet. */
-  unsent: Uint8Array | null;
-  closesAfterSending: boolean;
-  /** Whether it is known for whom the connection speaks. */
-  isIntroduced: boolean;
-}
 
 /** Opens the listener on a loop. `reply.body` must be the body of `service`. Throws `ListenError`. */
 export function openNativeHttpListener(
@@ -120,14 +104,13 @@ class NativeHttpListener implements EventSource, Ticking {
   readonly #base: number;
   readonly #head = new RequestHead();
   readonly #source = new PeerAddress();
-  /** In the order in which they began to wait. */
-  readonly #waiting = new Set<Connection>();
-  /** Bytes of `received` and `unsent` of all that wait. */
-  #heldBytes = 0;
+  readonly #waiting = new WaitingConnections();
   #nowMillis = performance.now();
   #isClosing = false;
   /** As of a waiting connection, for the one that was accepted last. */
   #isIntroduced = true;
+  /** When connections between two requests are closed, once the end has begun. */
+  #lastCallMillis = Infinity;
 
   constructor(libc: Libc, loop: EventLoop, fd: number, service: HttpService, reply: HttpReplyMemory) {
     this.#libc = libc;
@@ -150,8 +133,9 @@ class NativeHttpListener implements EventSource, Ticking {
 
   tick(nowMillis: number): void {
     this.#nowMillis = nowMillis;
-    for (const connection of this.#waiting) {
-      if (connection.deadlineMillis > nowMillis && this.#heldBytes <= MAX_HELD_BYTES) return;
+    if (nowMillis >= this.#lastCallMillis) this.#endIdle();
+    for (const connection of this.#waiting.values()) {
+      if (!this.#waiting.isDue(connection, nowMillis)) return;
       this.#end(connection);
     }
   }
@@ -173,7 +157,7 @@ class NativeHttpListener implements EventSource, Ticking {
     }
     // Nothing is there after all.
     if (count < 0) return;
-    this.#hold(connection, null, null);
+    this.#waiting.hold(connection, null, null);
     this.#serve(connection.fd, connection.source, before + count, connection);
   }
 
@@ -182,23 +166,22 @@ class NativeHttpListener implements EventSource, Ticking {
     return this.#waiting.size === 0;
   }
 
-  /** Takes no more connections and closes idle ones. */
+  /** Takes no more connections. Kept ones have a moment more for a request that is on its way. */
   stopIntake(): void {
     this.#loop.forget(this.#fd);
+    this.#isClosing = true;
     // What the kernel has accepted already is answered.
     this.#nowMillis = performance.now();
     this.#service.readClock();
     for (let i = 0; i < BACKLOG && this.#accept(); i++);
     this.#libc.close(this.#fd);
-    this.#isClosing = true;
-    for (const connection of this.#waiting) {
-      if (connection.received === null && connection.unsent === null) this.#end(connection);
-    }
+    this.#lastCallMillis = this.#nowMillis + LAST_REQUEST_MILLIS;
   }
 
   /** Closes every connection. */
   endAll(): void {
-    for (const connection of this.#waiting) this.#end(connection);
+    this.#endIdle();
+    for (const connection of this.#waiting.values()) this.#end(connection);
   }
 
   /** Takes a new connection. Returns whether one was there. */
@@ -341,7 +324,7 @@ class NativeHttpListener implements EventSource, Ticking {
       return false;
     }
     const waiting = this.#wait(fd, connection, pending, true);
-    this.#hold(waiting, waiting.received, bytes.slice(start + Math.max(sent, 0), end));
+    this.#waiting.hold(waiting, waiting.received, bytes.slice(start + Math.max(sent, 0), end));
     waiting.closesAfterSending = closes;
     this.#loop.change(fd, EPOLLOUT);
     return false;
@@ -361,7 +344,7 @@ class NativeHttpListener implements EventSource, Ticking {
     }
     this.#service.readClock();
     this.#memory.bytes.set(received, INPUT);
-    this.#hold(connection, null, null);
+    this.#waiting.hold(connection, null, null);
     this.#serve(connection.fd, connection.source, received.length, connection);
   }
 
@@ -372,10 +355,10 @@ class NativeHttpListener implements EventSource, Ticking {
     const sent = this.#libc.send(connection.fd, address, unsent.length, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent === unsent.length) {
       this.#service.countSent(connection.source.family);
-      this.#hold(connection, connection.received, null);
+      this.#waiting.hold(connection, connection.received, null);
       return true;
     }
-    if (sent >= 0) this.#hold(connection, connection.received, unsent.slice(sent));
+    if (sent >= 0) this.#waiting.hold(connection, connection.received, unsent.slice(sent));
     else if (this.#libc.errno() !== Errno.EAGAIN) this.#end(connection);
     return false;
   }
@@ -387,39 +370,26 @@ class NativeHttpListener implements EventSource, Ticking {
     received: Uint8Array | null = null,
     isFresh = false,
   ): Connection {
+    const deadlineMillis = this.#nowMillis + PATIENCE_MILLIS;
     if (connection !== null) {
-      this.#hold(connection, received, connection.unsent);
-      if (isFresh) {
-        connection.deadlineMillis = this.#nowMillis + PATIENCE_MILLIS;
-        this.#waiting.delete(connection);
-        this.#waiting.add(connection);
-      }
+      this.#waiting.hold(connection, received, connection.unsent);
+      if (isFresh) this.#waiting.renew(connection, deadlineMillis);
       return connection;
     }
     if (this.#waiting.size >= MAX_CONNECTIONS) this.#endOldest();
-    const source = new PeerAddress();
-    source.copyAddress(this.#source);
-    source.port = this.#source.port;
-    const fresh: Connection = {
-      fd,
-      source,
-      deadlineMillis: this.#nowMillis + PATIENCE_MILLIS,
-      received: null,
-      unsent: null,
-      closesAfterSending: false,
-      isIntroduced: this.#isIntroduced,
-    };
-    this.#hold(fresh, received, null);
-    this.#waiting.add(fresh);
+    const fresh = this.#waiting.add(fd, this.#source, this.#isIntroduced, deadlineMillis);
+    this.#waiting.hold(fresh, received, null);
     this.#loop.watch(fd, { handle: () => this.resume(fresh) });
     return fresh;
   }
 
-  /** Gives a connection other bytes to hold. */
-  #hold(connection: Connection, received: Uint8Array | null, unsent: Uint8Array | null): void {
-    this.#heldBytes += heldBytes(received, unsent) - heldBytes(connection.received, connection.unsent);
-    connection.received = received;
-    connection.unsent = unsent;
+  /** Answers what has come on connections between two requests, and closes them: unread bytes would make it a reset. */
+  #endIdle(): void {
+    for (const connection of this.#waiting.values()) {
+      if (!isIdle(connection)) continue;
+      this.resume(connection);
+      if (this.#waiting.has(connection) && isIdle(connection)) this.#end(connection);
+    }
   }
 
   #close(fd: number, connection: Connection | null): void {
@@ -429,7 +399,7 @@ class NativeHttpListener implements EventSource, Ticking {
 
   /** Ends the connection that has waited longest, for a new one. Returns whether there was one. */
   #endOldest(): boolean {
-    for (const oldest of this.#waiting) {
+    for (const oldest of this.#waiting.values()) {
       this.#end(oldest);
       return true;
     }
@@ -437,13 +407,8 @@ class NativeHttpListener implements EventSource, Ticking {
   }
 
   #end(connection: Connection): void {
-    this.#hold(connection, null, null);
     this.#waiting.delete(connection);
     this.#loop.forget(connection.fd);
     this.#libc.close(connection.fd);
   }
-}
-
-function heldBytes(received: Uint8Array | null, unsent: Uint8Array | null): number {
-  return (received?.length ?? 0) + (unsent?.length ?? 0);
 }

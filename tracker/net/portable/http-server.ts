@@ -13,6 +13,7 @@ import { MAX_HEADER_BYTES } from '../../protocol/http-request.ts';
 import { readIpText } from '../../protocol/ip-text.ts';
 import { type HttpService, MAX_HEAD_BYTES, MAX_TARGET_BYTES } from '../http-service.ts';
 import { ListenError } from '../../listen-error.ts';
+import { closeServer } from '../../server-close.ts';
 import { IntroducedConnections } from './introduced-connections.ts';
 import type { HttpListenerSetup, Listener, TlsPair } from '../listener.ts';
 
@@ -42,11 +43,7 @@ export async function openHttpServer(
 ): Promise<Listener> {
   const { bind } = setup;
   const { tls } = setup.live;
-  const handler = createHandler(
-    service,
-    (socket) => introduced.clientOf(socket),
-    () => !server.listening,
-  );
+  const handler = createHandler(service, (socket) => introduced.clientOf(socket));
   const tlsServer = tls === null ? null : createSecureServer(tls, bind, handler);
   const server: Server = tlsServer ?? createServer(SERVER_OPTIONS, handler);
   const introduced = new IntroducedConnections(server, service.introduction, readSource, HEAD_MILLIS);
@@ -82,14 +79,9 @@ export async function openHttpServer(
       // The main thread made sure that the pair can be used. Connections that are open keep the old one.
       tlsServer.setSecureContext(secureOptions(live.tls));
     },
-    close: async (graceMillis) => {
-      const closed = once(server, 'close');
-      server.close();
+    close: (graceMillis) => {
       introduced.endWaiting();
-      server.closeIdleConnections();
-      const timer = setTimeout(() => server.closeAllConnections(), graceMillis);
-      await closed;
-      clearTimeout(timer);
+      return closeServer(server, graceMillis);
     },
   };
 }
@@ -108,12 +100,8 @@ function secureOptions(tls: TlsPair): SecureContextOptions & typeof TLS_OPTIONS 
   return { cert: tls.certificate, key: tls.key, ...TLS_OPTIONS };
 }
 
-/** `clientOf` names the client that a proxy speaks for. `isClosing` tells whether the connection is to end with the reply. */
-function createHandler(
-  service: HttpService,
-  clientOf: (socket: Socket) => PeerAddress | undefined,
-  isClosing: () => boolean,
-): Handler {
+/** `clientOf` names the client that a proxy speaks for. */
+function createHandler(service: HttpService, clientOf: (socket: Socket) => PeerAddress | undefined): Handler {
   const target = Buffer.alloc(MAX_TARGET_BYTES);
   const ownSource = new PeerAddress();
   return (request, response) => {
@@ -150,7 +138,7 @@ function createHandler(
       return;
     }
     // Behind a request to upgrade may come bytes of another protocol, which nobody is to take for requests.
-    const isLast = isClosing() || UPGRADE_OPTION.test(request.headers.connection ?? '');
+    const isLast = UPGRADE_OPTION.test(request.headers.connection ?? '');
     const close = isLast && { connection: 'close' };
     const headers = { 'content-type': service.contentType, 'content-length': bodyBytes, ...close };
     response.writeHead(200, headers);
