@@ -24,6 +24,8 @@ const CLIENTS = 5;
 const PAUSE_MILLIS = 100;
 /** For a process that has about thirty for itself. */
 const FEW_DESCRIPTORS = 100;
+/** More than all the requests need to be read. */
+const MAX_STEPS = 300;
 /** The begin of a TLS handshake whose rest never comes. */
 const HALF_GREETING = Buffer.from('1603010200010001fc0303', 'hex');
 
@@ -160,13 +162,17 @@ test('Clients whose long requests have no end hold only so much memory of native
   );
   const request = `GET /announce?${'x'.repeat(60_000)}`;
   await Promise.all(clients.map((client) => new Promise((resolve) => client.write(request, resolve))));
-  const begin = performance.now();
-  while (!clients.some(({ closed }) => closed)) {
+  // A clock that stands still ends nobody's time.
+  const nowMillis = performance.now();
+  const clock = context.mock.method(performance, 'now', () => nowMillis);
+  for (let step = 0; step < MAX_STEPS && !clients.some(({ closed }) => closed); step++) {
     listeners.step();
     await nextTurn();
   }
-  assert.ok(performance.now() - begin < PROMPT_MILLIS, 'before their time is over');
-  assert.ok(clients.filter(({ closed }) => closed).length < 200, 'and no more than have to go');
+  clock.mock.restore();
+  const gone = clients.filter(({ closed }) => closed).length;
+  assert.ok(gone > 0, 'some are shown the door');
+  assert.ok(gone < 200, 'and no more than have to go');
 });
 
 describe('More clients than there are descriptors', { concurrency: true }, () => {
