@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { defaultSqlitePath } from '../../tracker/config/default-sqlite-path.ts';
 import { openDatabase } from '../../tracker/db/client.ts';
 import { DatabaseError } from '../../tracker/db/error.ts';
 import { defaultTiming, type DatabaseState } from '../../tracker/db/model.ts';
@@ -21,6 +22,11 @@ describe('an SQLite file', () => {
         return join(folder, 'file', 'deep', 'tracker.db');
       },
       /its folder .*deep cannot be created \(ENOTDIR\); create the folder or name another path/,
+    ],
+    [
+      'whose folder is missing, as is the one above',
+      (folder) => join(folder, 'missing', 'deep', 'tracker.db'),
+      /its folder .*missing\/deep cannot be created \(ENOENT\); create the folder or name another path/,
     ],
     [
       'that is a folder',
@@ -67,8 +73,17 @@ describe('an SQLite file', () => {
     );
   });
 
-  test('is made with its folders, and only its owner and group can read it', async (context) => {
-    const path = join(temporaryFolder(context), 'lib', 'database', 'tracker.db');
+  test('whose path is the default one is made with all its folders', async (context) => {
+    const folder = temporaryFolder(context);
+    const before = process.cwd();
+    context.after(() => process.chdir(before));
+    process.chdir(folder);
+    await siteAt(context, { kind: 'sqlite3', path: defaultSqlitePath }).open();
+    assert.ok(existsSync(join(folder, defaultSqlitePath)));
+  });
+
+  test('is made with its folder, and only its owner and group can read it', async (context) => {
+    const path = join(temporaryFolder(context), 'database', 'tracker.db');
     const site = siteAt(context, { kind: 'sqlite3', path });
     const database = await site.open();
     await database.addToWhitelist('1'.padStart(40, '0'));

@@ -1,9 +1,10 @@
 /**
  * The database of a configuration, with defaults, URL and secrets resolved into one form.
  */
+import { defaultSqlitePath } from './default-sqlite-path.ts';
 import assert from 'node:assert/strict';
 import { defaultMysqlPort, matchMysqlUrl } from './mysql-url.ts';
-import { defaultSqlitePath, type TrackerConfig } from './schema.ts';
+import type { TrackerConfig } from './schema.ts';
 import type { DatabaseLogin } from './secrets.ts';
 
 /** How to reach the database. */

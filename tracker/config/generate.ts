@@ -2,6 +2,7 @@
  * The default configuration: written when a tracker starts where there is none, so that its user has a file to read and
  * change. It holds a random API token and is therefore readable by its owner only.
  */
+import { defaultSqlitePath } from './default-sqlite-path.ts';
 import { randomBytes } from 'node:crypto';
 import {
   closeSync,
@@ -15,7 +16,7 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { ConfigError } from './errors.ts';
-import { defaultSqlitePath, schemaVersion } from './schema.ts';
+import { schemaVersion } from './schema.ts';
 
 /** What became of the attempt to write the file. */
 export type WriteResult =

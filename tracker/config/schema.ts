@@ -4,6 +4,7 @@
  * The runtime type keeps the key names of the file, so that there is one name for one thing. This module is free of
  * I/O: the operator imports it to check and render configurations. What concerns several keys is in `rules.ts`.
  */
+import { defaultSqlitePath } from './default-sqlite-path.ts';
 import * as z from 'zod';
 import {
   autoOrByteSize,
@@ -33,9 +34,6 @@ import { snapshot } from './tables/snapshot.ts';
 
 /** The version of the canonical layout. */
 export const schemaVersion = '3.0.0';
-
-/** Where SQLite keeps its data when the file does not say. */
-export const defaultSqlitePath = './storage/tracker/lib/database/sqlite3.db';
 
 /**
  * A table with mandatory keys that may itself be left out: it is then read as an empty one, so that the error names

@@ -6,6 +6,7 @@
 import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import knex, { type Knex } from 'knex';
+import { defaultSqlitePath } from '../config/default-sqlite-path.ts';
 import { DatabaseError, judge } from './error.ts';
 import type { DatabaseTiming, SqliteOptions } from './model.ts';
 import { silentLog } from './silent-log.ts';
@@ -20,12 +21,13 @@ interface SqliteConnection {
 }
 
 /**
- * Creates the file and its folder where they are missing, and opens it.
+ * Creates the file and its folder where they are missing, and opens it. The folders above must be there, lest a misspelt
+ * path become an empty database; only those of the default path are made for a first run.
  * Throws a `DatabaseError` with code `unopenable` whose one-line message names the path and what to do.
  */
 export async function openSqlite(options: SqliteOptions, timing: DatabaseTiming): Promise<Knex> {
   const path = resolve(options.path);
-  prepareFile(path);
+  prepareFile(path, options.path === defaultSqlitePath);
   const database = knex({
     client: 'better-sqlite3',
     connection: { filename: path },
@@ -78,12 +80,12 @@ export async function waitForLocks(database: Knex, millis: number): Promise<void
 }
 
 /**
- * Makes a folder and those above it. Node's own recursion never ends where a file system such as `/proc` refuses new
+ * Makes a folder, and those above it where asked. Node's own recursion never ends where a file system such as `/proc` refuses new
  * folders as if the one above were missing.
  */
-function makeFolder(folder: string): void {
+function makeFolder(folder: string, makesParents: boolean): void {
   if (existsSync(folder)) return;
-  makeFolder(dirname(folder));
+  if (makesParents) makeFolder(dirname(folder), true);
   try {
     mkdirSync(folder, { mode: folderMode });
   } catch (error) {
@@ -92,10 +94,10 @@ function makeFolder(folder: string): void {
 }
 
 /** Finds out before SQLite does what is wrong with the path, because SQLite only says "unable to open". */
-function prepareFile(path: string): void {
+function prepareFile(path: string, makesParents: boolean): void {
   const folder = dirname(path);
   try {
-    makeFolder(folder);
+    makeFolder(folder, makesParents);
   } catch (error) {
     const remedy = 'create the folder or name another path in core.database.path';
     throw unopenable(path, `its folder ${folder} cannot be created (${codeOf(error)}); ${remedy}`, error);

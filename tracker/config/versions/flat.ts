@@ -2,9 +2,10 @@
  * The flat layout of Torrust before schema 2.0.0 (up to alpha.11, and the development versions until mid 2024), translated
  * into the canonical one. Its last era gave every key a default; that is what holds here for all of them.
  */
+import { defaultSqlitePath } from '../default-sqlite-path.ts';
 import * as z from 'zod';
 import { bool, ipAddress, kind, oneOf, seconds, socketAddress, text, tokens } from '../fields.ts';
-import { defaultSqlitePath, schemaVersion, type TrackerConfigInput } from '../schema.ts';
+import { schemaVersion, type TrackerConfigInput } from '../schema.ts';
 import { translateDatabase } from './database-path.ts';
 import type { Layout, Translated } from './layout.ts';
 import type { Rename } from './renames.ts';

@@ -3,6 +3,7 @@
  *
  * Its defaults hold for such a file: `external_ip` is `0.0.0.0` there, so clients with a loopback address are stored as that.
  */
+import { defaultSqlitePath } from '../default-sqlite-path.ts';
 import * as z from 'zod';
 import {
   bool,
@@ -16,7 +17,7 @@ import {
   tokens,
   wholeNumber,
 } from '../fields.ts';
-import { defaultSqlitePath, schemaVersion, type TrackerConfigInput } from '../schema.ts';
+import { schemaVersion, type TrackerConfigInput } from '../schema.ts';
 import { translateDatabase } from './database-path.ts';
 import type { Layout } from './layout.ts';
 
