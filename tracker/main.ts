@@ -172,6 +172,8 @@ async function startParts(options: StartOptions, started: UndoStack): Promise<Ru
     ...liveInputs(config, inputs, { ...core, api: api?.server ?? null }),
     logger,
     load: options.load,
+    configureLog: ({ trace_filter, trace_style }) =>
+      options.log.configure({ filter: trace_filter, style: trace_style }),
     onEnd: (outcome, needsRestart) => reloads.note(outcome, needsRestart),
     apply: (changed) => {
       const setups = listenerSetups(changed, inputs.trackerCertificates);
@@ -182,7 +184,6 @@ async function startParts(options: StartOptions, started: UndoStack): Promise<Ru
       core.gate.update(changed);
       housekeeper.setInterval(changed.core.inactive_peer_cleanup_interval);
       snapshots.update(changed.swarm.snapshot);
-      options.log.configure({ filter: changed.logging.trace_filter, style: changed.logging.trace_style });
     },
   });
   const watch = watchFiles(loaded, reload, logger);

@@ -168,6 +168,8 @@ describe('A running tracker', { concurrency: 2 }, () => {
     tracker.signal('SIGHUP');
     // What comes after shows that the signal was dealt with, and told nobody.
     tracker.rewrite(config(900, { trace_filter: 'info', trace_style: 'compact' }));
+    // It is told by the new level, as the old one would not have let it be heard.
+    assert.match(await tracker.line(/Taken over.*logging\.trace_style/), /^INFO/);
     await untilInterval(900);
     tracker.signal('SIGHUP');
     const line = await tracker.line(/nothing has changed/);

@@ -33,6 +33,8 @@ export interface ReloadParts {
   readonly certificates: readonly LiveInput[];
   /** Reads the configuration anew. Throws `ConfigError`. */
   load(): LoadedConfig;
+  /** Takes over the settings of the log, at once. */
+  configureLog(logging: TrackerConfig['logging']): void;
   /** Takes over settings that are not in the policy; called after every change, also of certificates. */
   apply(config: TrackerConfig): void;
   /** Told how each look ended; `needsRestart`: the configuration holds changes that wait for a restart. */
@@ -105,7 +107,7 @@ export class Reload {
         if (this.#isClosed) return 'refused';
         this.#config = adopted;
         policy.apply(adopted);
-        logger.info(`Taken over from the new configuration: ${live.join(', ')}`);
+        this.#tellAdopted(adopted, live);
       }
       this.#tellWarnings(loaded.warnings);
       const waiting = restart.join(', ');
@@ -118,6 +120,16 @@ export class Reload {
       this.#tellRefusal(error);
       return 'refused';
     }
+  }
+
+  /** Says what was taken over, by the settings of the log, old or new, by which it is heard. */
+  #tellAdopted({ logging }: TrackerConfig, live: readonly string[]): void {
+    const { logger, configureLog } = this.#parts;
+    const tell = () => logger.info(`Taken over from the new configuration: ${live.join(', ')}`);
+    const isHeard = logger.isLevelEnabled('info');
+    if (isHeard) tell();
+    configureLog(logging);
+    if (!isHeard) tell();
   }
 
   /** Brings the keys and the whitelist into memory before the mode that asks for them begins. */
