@@ -35,6 +35,7 @@ import { usableProcessors } from './run/processor-limit.ts';
 import { Policy } from './policy.ts';
 import { Reload } from './run/reload.ts';
 import {
+  announceCertificate,
   announceMissing,
   announceService,
   announceSockets,
@@ -322,6 +323,7 @@ async function startThreads(
   started.add(() => network.stop(STOP_GRACE_MILLIS));
   const { listeners } = network;
   if (setups.length > 0) announceSockets(logger, { isNative, threads: workers }, setups, listeners);
+  for (const { tls_config } of config.http_trackers) announceCertificate(logger, tls_config);
   const urls = publicUrls(config);
   const services = listeners.map(({ address }, index) => trackerService(setups[index], address, urls[index]));
   for (const service of services) announceService(logger, service);
@@ -354,6 +356,7 @@ async function startApi(
   const server = await openApiServer({ name: 'The REST API', app, bindAddress, tls });
   started.add(() => server.close(STOP_GRACE_MILLIS));
   const address = { ...bindAddress, port: server.address.port };
+  announceCertificate(logger, api.tls_config);
   const service = apiService(address, pair !== null, api.public_url ?? null);
   announceService(logger, service);
   return { server, service };

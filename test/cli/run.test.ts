@@ -188,6 +188,20 @@ describe('A tracker', { concurrency: 2 }, () => {
     await tracker.stop();
   });
 
+  test('says which files its services over HTTPS are known by, and nothing of what is in them', async (context) => {
+    const pem = new URL('../probe/fixtures/self-signed.pem', import.meta.url).pathname;
+    const tls_config = { ssl_cert_path: pem, ssl_key_path: pem };
+    const tracker = await startTrackerProcess(context, {
+      http_trackers: [ANY, { ...ANY, tls_config }],
+      http_api: { ...ANY, tls_config },
+    });
+    const lines = tracker.log().map(({ msg }) => msg);
+    const paths = [`Using https: cert path: ${pem}.`, `Using https: key path: ${pem}.`];
+    assert.deepEqual(lines.filter((line) => line.startsWith('Using https')), [...paths, ...paths]); // prettier-ignore
+    assert.ok(!tracker.stdout().includes('PRIVATE KEY'));
+    await tracker.stop();
+  });
+
   test('writes the configuration that it is to generate, for its owner alone, and starts with it', async (context) => {
     const folder = temporaryFolder(context);
     const path = join(folder, 'etc', 'mine.toml');

@@ -5,6 +5,7 @@ import type { SocketAddress } from '../config/address.ts';
 import type { TrackerConfig } from '../config/schema.ts';
 import { formatSocketAddress } from '../listen-error.ts';
 import type { ListenerSetup } from '../net/listener.ts';
+import type { TlsFiles } from './certificate-files.ts';
 import type { OpenListener } from './network-threads.ts';
 import type { CounterRows } from '../swarm/counters.ts';
 import type { Logger } from '../telemetry/log.ts';
@@ -67,6 +68,13 @@ export function announceService(logger: Logger, { kind, url, publicUrl }: Runnin
       break;
   }
   if (publicUrl !== null) logger.info(`${url} is for the public: ${publicUrl}`);
+}
+
+/** Says which files a service over HTTPS is known by, in the words of Torrust Tracker. */
+export function announceCertificate(logger: Logger, tls: TlsFiles | undefined): void {
+  if (tls === undefined) return;
+  logger.info(`Using https: cert path: ${tls.ssl_cert_path}.`);
+  logger.info(`Using https: key path: ${tls.ssl_key_path}.`);
 }
 
 /** Says which services the configuration leaves out, in the words of Torrust Tracker. */
