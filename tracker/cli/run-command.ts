@@ -5,7 +5,7 @@ import { writeDefaultConfig } from '../config/generate.ts';
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import { type ConfigSource, describeSource } from '../config/source.ts';
 import { type RunningTracker, startTracker } from '../main.ts';
-import { type Logger, openLog, stdoutTarget } from '../telemetry/log.ts';
+import { type Logger, openLog, stdoutTarget, styleOf } from '../telemetry/log.ts';
 import { welcome } from './welcome.ts';
 import { readVersion } from '../telemetry/version.ts';
 import { colorsFor, ExitCode } from './terminal.ts';
@@ -38,7 +38,8 @@ async function run(options: RunOptions): Promise<void> {
   const loaded = load(options);
   const { logging } = loaded.config;
   const settings = { filter: logging.trace_filter, style: logging.trace_style };
-  const log = openLog(settings, stdoutTarget(colorsFor(process.stdout).isColorSupported));
+  const target = stdoutTarget(colorsFor(process.stdout).isColorSupported);
+  const log = openLog(settings, target);
   const { logger } = log;
   logger.info({ version: readVersion(), node: process.version }, describeSource(loaded.source));
   for (const warning of loaded.warnings) logger.warn(warning);
@@ -63,8 +64,8 @@ async function run(options: RunOptions): Promise<void> {
     logger.info('Stopped before the tracker was up');
     end(ExitCode.done);
   }
-  // People read the welcome; machines, which asked for JSON, read the log.
-  if (logging.trace_style !== 'json') {
+  // People read the welcome; machines, for whom the log is in JSON, read the log.
+  if (styleOf(settings, target) !== 'json') {
     process.stderr.write(welcome(loaded, tracker, colorsFor(process.stderr)));
   }
   await aborted(stopping);

@@ -8,7 +8,8 @@ import { normalize } from 'node:path';
 import * as z from 'zod';
 import { isWildcard, parseSocketAddress } from './address.ts';
 import { isMysqlUrl, matchMysqlUrl } from './mysql-url.ts';
-import { configShape, type DatabaseConfig, defaultSqlitePath, type TrackerConfig } from './schema.ts';
+import { defaultSqlitePath } from './default-sqlite-path.ts';
+import { configShape, type DatabaseConfig, type TrackerConfig } from './schema.ts';
 import { MAX_BURST_SECONDS } from './tables/limits.ts';
 
 /** The way to a value: names of tables and keys, positions in lists. */

@@ -69,12 +69,17 @@ function pinoLevel(filter: LogFilter): string {
   return filter === 'off' ? 'silent' : filter;
 }
 
+/** The style in force. */
+export function styleOf({ style }: LogSettings, { isTerminal }: LogTarget): LogStyle {
+  return style ?? (isTerminal ? 'full' : 'json');
+}
+
 /** What makes a line of the log from a line of JSON. */
-function formatterOf({ style }: LogSettings, { isTerminal, hasColors }: LogTarget): (line: string) => string {
-  const chosen = style ?? (isTerminal ? 'full' : 'json');
+function formatterOf(settings: LogSettings, target: LogTarget): (line: string) => string {
+  const chosen = styleOf(settings, target);
   if (chosen === 'json') return (line) => line;
   return prettyFactory({
-    colorize: hasColors,
+    colorize: target.hasColors,
     translateTime: 'SYS:HH:MM:ss.l',
     singleLine: chosen !== 'pretty',
     ...(chosen === 'compact' && { ignore: 'time' }),
