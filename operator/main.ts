@@ -3,10 +3,12 @@
  * A second one waits until the first has given up its lease. The only place that knows all parts.
  */
 import { readdirSync, readFileSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import { Registry } from 'prom-client';
 import { parse } from 'yaml';
 import { type Environment, OPTIONAL_APIS } from './desired/environment.ts';
 import { KubeClient } from './kube/client.ts';
+import { pause, SYSTEM_CLOCK } from './kube/clock.ts';
 import { Connection } from './kube/connection.ts';
 import { startDiscovery } from './kube/discovery.ts';
 import { EventRecorder } from './kube/event-recorder.ts';
@@ -16,7 +18,7 @@ import { type Election, leaseNamespace, startElection } from './kube/lease-elect
 import { createKubeMetrics, type KubeMetrics } from './kube/metrics.ts';
 import { openStatusServer, type StatusServer } from './kube/status-server.ts';
 import type { Recorder } from './reconcile/status-writer.ts';
-import { podFamilies, podNamespace } from './surroundings.ts';
+import { type ClusterNetwork, lookAtNetwork, podNamespace } from './surroundings.ts';
 import { startTrackerController, type TrackerController } from './tracker-controller.ts';
 import { readVersion } from './version.ts';
 
@@ -48,6 +50,8 @@ export interface OperatorOptions {
 }
 
 const LEASE = 'torrust-operator';
+/** How often the nodes are looked at. */
+const NETWORK_MILLIS = 5 * 60_000;
 /** How long events that were noted down may take to be written at the end. */
 const EVENTS_GRACE_MILLIS = 2_000;
 const SERVER_GRACE_MILLIS = 500;
@@ -162,13 +166,16 @@ async function work({
 }: Parts): Promise<void> {
   const { defaultImage, isDry, namespaces } = settings;
   if (settings.appliesDefinitions) await applyDefinitions(client, log, isDry, signal);
-  const ipFamilies = await podFamilies(client, signal);
+  let network = await lookAtNetwork(client, signal);
+  const { ipFamilies: families } = network;
   const discovery = startDiscovery({ client, apis: OPTIONAL_APIS, log, signal });
   const environment = (): Environment => ({
     defaultImage,
     operatorNamespace: podNamespace(),
     apis: discovery.apis(),
-    ipFamilies,
+    // Families stay as they were at the start: another would replace every pod.
+    ipFamilies: families,
+    clusterRanges: network.ranges,
     dashboards: new Map(),
     now: new Date(),
   });
@@ -188,11 +195,35 @@ async function work({
     });
     onController(controller);
     discovery.subscribe(() => controller.reconcileAll());
-    await controller.ended;
+    const watching = watchNetwork(client, log, signal, (changed) => {
+      if (isDeepStrictEqual(changed.ranges, network.ranges)) return;
+      network = changed;
+      controller.reconcileAll();
+    });
+    await Promise.all([controller.ended, watching]);
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {
     await discovery.ended;
+  }
+}
+
+/** Looks at the network from time to time, since nodes come and go; until the end. */
+async function watchNetwork(
+  client: KubeClient,
+  log: KubeLog,
+  signal: AbortSignal,
+  onLook: (network: ClusterNetwork) => void,
+): Promise<void> {
+  while (!signal.aborted) {
+    await pause(SYSTEM_CLOCK, NETWORK_MILLIS, signal);
+    if (signal.aborted) return;
+    try {
+      onLook(await lookAtNetwork(client, signal));
+    } catch (error) {
+      // What was seen last holds until something else is seen.
+      if (!signal.aborted) log.warn({ err: error }, 'the nodes of the cluster are looked for again');
+    }
   }
 }
 

@@ -123,9 +123,9 @@ export const PERMISSIONS: readonly Permission[] = [
   {
     group: '',
     resources: ['nodes'],
-    verbs: ['get'],
+    verbs: ['get', 'list'],
     scope: 'cluster',
-    why: 'for the addresses that clients reach',
+    why: 'for the addresses that clients reach, and to tell clients from the cluster',
   },
   {
     group: 'coordination.k8s.io',

@@ -217,11 +217,19 @@ function judgeExposure(facts: StatusFacts): Finding {
   return finding('True', 'Exposed', 'Every listener has an address.');
 }
 
+/** What the sources of announces show. */
+export function sourceVerdict({ announces, fromCluster }: SourceFacts): 'none' | 'hidden' | 'seen' {
+  if (announces === 0) return 'none';
+  return fromCluster / announces > HIDDEN_FRACTION ? 'hidden' : 'seen';
+}
+
 function judgeSources({ sources }: StatusFacts): Finding {
-  if (sources === undefined || sources.announces === 0) {
-    return finding('Unknown', 'NoTraffic', 'Nobody has announced yet.');
+  if (sources === undefined) {
+    return finding('Unknown', 'Unknown', 'Nothing tells where announces come from, or all clients are pods.');
   }
-  if (sources.fromCluster / sources.announces > HIDDEN_FRACTION) {
+  const verdict = sourceVerdict(sources);
+  if (verdict === 'none') return finding('Unknown', 'NoTraffic', 'Nobody has announced yet.');
+  if (verdict === 'hidden') {
     return finding(
       'False',
       'ClusterAddressesSeen',

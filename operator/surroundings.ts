@@ -1,12 +1,26 @@
 /**
- * Where the operator itself is: what its pod is told by the cluster, or, outside of one, by the kubeconfig.
+ * Where the operator itself is, and what the cluster around it is like: what its pod is told, or, outside of one, what the
+ * kubeconfig and the nodes say.
  * https://kubernetes.io/docs/concepts/workloads/pods/downward-api/
  */
 import { isIP } from 'node:net';
-import { listAt } from './json-path.ts';
+import { listAt, textAt, textsAt } from './json-path.ts';
 import { resourceOf } from './kube/api-resource.ts';
 import type { KubeClient } from './kube/client.ts';
 import type { Connection } from './kube/connection.ts';
+import { isApiError, REASON } from './kube/kube-error.ts';
+import type { KubeObject } from './kube/kube-object.ts';
+
+/** With more nodes than these, their addresses make a list that no tracker should compare with. */
+const MAX_NODES = 250;
+
+/** What nodes tell of a cluster. */
+export interface ClusterNetwork {
+  /** The address families of pods, that of their main address first. */
+  readonly ipFamilies: readonly (4 | 6)[];
+  /** The addresses of nodes and the ranges of pods, sorted; empty when they are not known. */
+  readonly ranges: readonly string[];
+}
 
 /** The namespace of the operator: that of its pod, of the context, or `default`. */
 export function ownNamespace({ namespace }: Pick<Connection, 'namespace'>): string {
@@ -20,28 +34,35 @@ export function podNamespace(): string | undefined {
 }
 
 /**
- * The address families of pods, that of their main address first: those of the operator's own pod (`POD_IPS`), else those of
- * a node's ranges, else IPv4.
+ * Looks at the network of the cluster. Families are those of the operator's own pod (`POD_IPS`), else those of the nodes'
+ * ranges, else IPv4. An operator that may not look at nodes knows no ranges.
  */
-export async function podFamilies(client: KubeClient, signal: AbortSignal): Promise<(4 | 6)[]> {
+export async function lookAtNetwork(client: KubeClient, signal: AbortSignal): Promise<ClusterNetwork> {
+  const nodes = await listNodes(client, signal);
+  const podRanges = nodes.flatMap((node) => textsAt(node, 'spec', 'podCIDRs'));
   const own = familiesOf((process.env['POD_IPS'] ?? '').split(','));
-  if (own.length > 0) return own;
+  const found = own.length > 0 ? own : familiesOf(podRanges.map((range) => range.split('/')[0] ?? ''));
+  const addresses = nodes.flatMap((node) =>
+    listAt(node, 'status', 'addresses').flatMap((entry) => {
+      const address = textAt(entry, 'address') ?? '';
+      const family = isIP(address);
+      return family === 0 ? [] : [`${address}/${family === 4 ? 32 : 128}`];
+    }),
+  );
+  const ranges = nodes.length > MAX_NODES ? [] : [...addresses, ...podRanges];
+  return { ipFamilies: found.length > 0 ? found : [4], ranges: [...new Set(ranges)].toSorted() };
+}
+
+async function listNodes(client: KubeClient, signal: AbortSignal): Promise<readonly KubeObject[]> {
   try {
-    const { items } = await client.list(resourceOf({ apiVersion: 'v1', kind: 'Node' }), {}, { signal });
-    const ranges = items
-      .flatMap((node) => listAt(node, 'spec', 'podCIDRs'))
-      .map((range) => String(range).split('/')[0]);
-    const found = familiesOf(ranges);
-    return found.length > 0 ? found : [4];
-  } catch {
-    // Whoever may not look at nodes runs in a cluster, as a rule, and most clusters have IPv4.
-    return [4];
+    return (await client.list(resourceOf({ apiVersion: 'v1', kind: 'Node' }), {}, { signal })).items;
+  } catch (error) {
+    if (isApiError(error, REASON.forbidden)) return [];
+    throw error;
   }
 }
 
-function familiesOf(addresses: readonly (string | undefined)[]): (4 | 6)[] {
-  const families = addresses
-    .map((address) => isIP(address ?? ''))
-    .filter((family) => family === 4 || family === 6);
+function familiesOf(addresses: readonly string[]): (4 | 6)[] {
+  const families = addresses.map((address) => isIP(address)).filter((family) => family === 4 || family === 6);
   return [...new Set(families)];
 }

@@ -156,12 +156,14 @@ export class Gate {
 
   /**
    * Counts an announce that would store `address`, where others can hardly reach it; says whether it may be stored. Probes,
-   * which are never stored, may come from anywhere.
+   * which are never stored, may come from anywhere; those from such addresses are counted apart.
    */
   acceptsSource(address: PeerAddress, request: AnnounceRequest): boolean {
     const classes = this.#ranges.classesOf(address);
-    if (classes === 0 || isProbeInfoHash(request.words, AnnounceRequest.INFO_HASH_WORD)) return true;
-    return this.#judgeSource(classes);
+    if (classes === 0) return true;
+    if (!isProbeInfoHash(request.words, AnnounceRequest.INFO_HASH_WORD)) return this.#judgeSource(classes);
+    this.#counters[Counter.announces_of_probes]++;
+    return true;
   }
 
   /** A ban of a network is none of those in it that are never banned. */

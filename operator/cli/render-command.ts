@@ -43,6 +43,7 @@ function render({ filename, namespace, defaultTrackerImage: defaultImage, ipv6 }
     operatorNamespace: undefined,
     apis: new Set(OPTIONAL_APIS),
     ipFamilies: ipv6 ? [4, 6] : [4],
+    clusterRanges: [],
     dashboards: new Map(),
     now: new Date(),
   };

@@ -100,6 +100,10 @@ function configurationTree(tracker: TorrustTracker, environment: Environment): J
       ? {}
       : { udp_tracker_server: { connection_id_keys_file: CONNECTION_KEYS_FILE } }),
     swarm: { memory: spec.swarm.memory, ...snapshotTable(tracker) },
+    ...tableUnlessEmpty(
+      'source_guard',
+      environment.clusterRanges.length === 0 ? {} : { cluster_ranges: environment.clusterRanges.toSorted() },
+    ),
     metrics: { bind_address: internalAddress(tracker, environment, METRICS_PORT) },
   };
 }

@@ -23,6 +23,8 @@ export interface Environment {
   readonly apis: ReadonlySet<OptionalApi>;
   /** The address families of pods; the first is that of a pod's main address. */
   readonly ipFamilies: readonly (4 | 6)[];
+  /** The addresses of nodes and the ranges of pods; empty when they are not known. */
+  readonly clusterRanges: readonly string[];
   /** Dashboards of trackers: the name of a file, and its JSON. */
   readonly dashboards: ReadonlyMap<string, string>;
   readonly now: Date;

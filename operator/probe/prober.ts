@@ -5,7 +5,8 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { PodPlan, ProbePlan, Target } from './plan.ts';
-import { ask, askHealth } from './question.ts';
+import { ask, askHealth, askSources } from './question.ts';
+import { sourceVerdict } from '../status.ts';
 import { hasFailed, judgeAnswers, type PodAnswers, type ProbeReport, type TargetAnswer } from './verdict.ts';
 
 /** How a prober goes about it. */
@@ -128,9 +129,9 @@ export class Prober {
     const millis = pause * (1 + JITTER * Math.random());
     watched.timer = setTimeout(() => this.#start(key, watched), millis);
     watched.timer.unref();
-    if (isDeepStrictEqual(report, watched.report)) return;
+    const before = watched.report;
     watched.report = report;
-    this.#options.onChange(key);
+    if (!isDeepStrictEqual(essenceOf(report), essenceOf(before))) this.#options.onChange(key);
   }
 
   async #ask(watched: Watched, { pods, services, expectedRefusal }: ProbePlan): Promise<ProbeReport> {
@@ -147,7 +148,10 @@ export class Prober {
       choosePods(pods, answers).map(async ({ pod, health, targets }): Promise<PodAnswers> => {
         const states = await Promise.all(health.map((address) => askHealth(address, signal)));
         const isReached = states.some(({ kind }) => kind === 'answered');
-        return { pod, health: states, answers: isReached ? await askAll(targets) : [] };
+        const [asked, sources] = isReached
+          ? await Promise.all([askAll(targets), askSources(health[0]?.host ?? '', signal)])
+          : [[], undefined];
+        return { pod, health: states, answers: asked, sources };
       }),
     );
     const isReached = given.some(({ answers: ofPod }) => ofPod.length > 0);
@@ -176,6 +180,11 @@ export class Prober {
     if (next === undefined) this.#free++;
     else next();
   }
+}
+
+/** What of a report is news: counts of announces go up all the time, and only what follows from them is told. */
+function essenceOf(report: ProbeReport | undefined) {
+  return { ...report, sources: report?.sources === undefined ? undefined : sourceVerdict(report.sources) };
 }
 
 /** Who is asked this time: some that failed, then those that were never asked, then those whose last time is longest ago. */

@@ -12,6 +12,8 @@ import { describeFailure, type ProbeResult } from '../../tracker/probe/result.ts
 import { probeUdp } from '../../tracker/probe/udp.ts';
 import { PROBE_INFO_HASH } from '../../tracker/protocol/probe-hash.ts';
 import { textAt } from '../json-path.ts';
+import { METRICS_PORT } from '../crd/listeners.ts';
+import type { SourceFacts } from '../status.ts';
 import type { Target } from './plan.ts';
 
 /** An address of the documentation ranges (RFC 5737), for listeners that want a proxy to name its client. */
@@ -97,6 +99,32 @@ export async function askHealth(
   });
   if (got.kind === 'failed') return { kind: 'unreachable', why: describeFailure(got.failure) };
   return { kind: 'answered', databaseTrouble: readTrouble(got.body) };
+}
+
+/**
+ * What the metrics of a pod say of where announces came from, the operator's own probes apart; undefined when they do not
+ * answer or do not tell.
+ */
+export async function askSources(host: string, signal: AbortSignal): Promise<SourceFacts | undefined> {
+  const common = { secure: false, insecure: false, timeoutMillis: TIMEOUT_MILLIS, signal };
+  const got = await httpGet({ ...common, host, port: METRICS_PORT, path: '/metrics' });
+  if (got.kind === 'failed' || got.status !== 200) return undefined;
+  const text = Buffer.from(got.body).toString();
+  const announces = sumOf(text, 'torrust_tracker_requests_total', ['kind="announce"', 'outcome="ok"']);
+  const fromCluster = sumOf(text, 'torrust_tracker_local_source_announces_total', ['source="cluster"']);
+  const ofProbes = sumOf(text, 'torrust_tracker_probe_announces_total', []);
+  if (announces === undefined || fromCluster === undefined || ofProbes === undefined) return undefined;
+  return { announces: Math.max(0, announces - ofProbes), fromCluster };
+}
+
+/** The sum of the samples of a metric that have all these labels; undefined when there is none. */
+function sumOf(text: string, name: string, labels: readonly string[]): number | undefined {
+  const values = text
+    .split('\n')
+    .filter((line) => line.startsWith(name) && /^[{ ]/.test(line.slice(name.length)))
+    .filter((line) => labels.every((label) => line.includes(label)))
+    .map((line) => Number(line.slice(line.lastIndexOf(' ') + 1)));
+  return values.length === 0 ? undefined : values.reduce((sum, value) => sum + value, 0);
 }
 
 function readTrouble(body: Uint8Array): string | null {

@@ -2,7 +2,7 @@
  * What the answers to a probe mean for a tracker. Sentences hold no times and no counts, so that the same outcome is the
  * same sentence.
  */
-import type { ProbeFacts, StatusFacts } from '../status.ts';
+import type { ProbeFacts, SourceFacts, StatusFacts } from '../status.ts';
 import type { Complaint, HealthAnswer } from './question.ts';
 
 /** What one pod answered. */
@@ -12,6 +12,7 @@ export interface PodAnswers {
   readonly health: readonly HealthAnswer[];
   /** Empty when the health check was not reached. */
   readonly answers: readonly TargetAnswer[];
+  readonly sources: SourceFacts | undefined;
 }
 
 /** What one target answered. */
@@ -44,10 +45,11 @@ const MAX_MESSAGE = 1000;
 export function judgeAnswers(pods: readonly PodAnswers[], services: readonly TargetAnswer[]): ProbeReport {
   const reached = pods.filter(({ health }) => health.some(({ kind }) => kind === 'answered'));
   const database = databaseOf(pods);
+  const sources = sourcesOf(pods);
   if (reached.length === 0) {
     const message =
       'The operator has no way to the pods, so their readiness is all that it can tell by: it runs outside the cluster, or a network policy is in its way.';
-    return { probe: { outcome: 'Unreachable', message }, database, sources: undefined };
+    return { probe: { outcome: 'Unreachable', message }, database, sources };
   }
   const complaints = [
     ...pods
@@ -61,7 +63,7 @@ export function judgeAnswers(pods: readonly PodAnswers[], services: readonly Tar
     return {
       probe: { outcome: 'Succeeded', message: 'Every listener answered.' },
       database,
-      sources: undefined,
+      sources,
     };
   }
   const more = complaints.length - MAX_COMPLAINTS;
@@ -83,4 +85,14 @@ function databaseOf(pods: readonly PodAnswers[]): ProbeReport['database'] {
     answer.kind === 'answered' && answer.databaseTrouble !== null ? [answer.databaseTrouble] : [],
   )[0];
   return trouble === undefined ? { isUp: true, message: '' } : { isUp: false, message: trouble };
+}
+
+/** The sums over all pods that tell. */
+function sourcesOf(pods: readonly PodAnswers[]): ProbeReport['sources'] {
+  const told = pods.flatMap(({ sources }) => sources ?? []);
+  if (told.length === 0) return undefined;
+  return {
+    announces: told.reduce((sum, { announces }) => sum + announces, 0),
+    fromCluster: told.reduce((sum, { fromCluster }) => sum + fromCluster, 0),
+  };
 }

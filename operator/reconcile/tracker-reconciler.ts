@@ -162,7 +162,7 @@ export class TrackerReconciler {
   async #findFacts(
     key: string,
     tracker: TorrustTracker,
-    { now, operatorNamespace }: Environment,
+    { now, operatorNamespace, clusterRanges }: Environment,
     desired: Desired,
     { objects, problems }: Outcome,
     signal: AbortSignal,
@@ -189,7 +189,7 @@ export class TrackerReconciler {
       certificates: desired.certificates,
       certificatesNeeded: certificateUses(tracker).length,
       probe: report?.probe,
-      sources: report?.sources,
+      sources: clusterRanges.length > 0 && isReachedFromOutside(tracker) ? report?.sources : undefined,
       isDatabaseEphemeral: tracker.spec.topology === 'HostNode' && tracker.spec.database?.mysql === undefined,
       configHash: desired.configHash,
       image: desired.image,
@@ -276,6 +276,12 @@ function isSameObject(object: KubeObject, wanted: KubernetesObject): boolean {
     object.apiVersion === wanted.apiVersion &&
     object.metadata.name === wanted.metadata.name
   );
+}
+
+/** Whether clients are to come from outside the cluster: of others, the addresses of pods are the right ones. */
+function isReachedFromOutside({ spec: { topology, exposure } }: TorrustTracker): boolean {
+  const { type, gateway, ingress } = exposure;
+  return topology === 'HostNode' || type !== 'ClusterIP' || gateway !== undefined || ingress !== undefined;
 }
 
 /** The pods that are ready and stay, by name. */

@@ -57,6 +57,7 @@ export const COUNTERS = [
   'announces_from_link_local',
   'announces_from_unique_local',
   'announces_refused_for_source',
+  'announces_of_probes',
   'proxy_headers_refused',
 ] as const;
 export type CounterName = (typeof COUNTERS)[number];

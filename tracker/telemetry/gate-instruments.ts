@@ -76,4 +76,12 @@ export const GATE_INSTRUMENTS: readonly ReadInstrument[] = [
     source: NETWORK_THREADS,
     read: ({ counters }) => single(counters.announces_refused_for_source),
   },
+  {
+    name: 'torrust_tracker_probe_announces_total',
+    type: 'counter',
+    unit: 'announces',
+    help: 'Announces of the info hash of probes from such addresses, as the operator in Kubernetes makes them; they are answered and not stored, and not among the others',
+    source: NETWORK_THREADS,
+    read: ({ counters }) => single(counters.announces_of_probes),
+  },
 ];

@@ -26,6 +26,9 @@ export interface RunningCommand {
   ended(): Promise<CommandEnd>;
 }
 
+/** As the chart sets it. */
+const NODE_OPTIONS = '--max-semi-space-size=4';
+
 /** Starts the command as a pod of a cluster with IPv4 would; `kubeconfig` is a text. */
 export function startCommand(context: Cleaner, args: readonly string[], kubeconfig = ''): RunningCommand {
   const folder = mkdtempSync(join(tmpdir(), 'operator-process-'));
@@ -39,6 +42,7 @@ export function startCommand(context: Cleaner, args: readonly string[], kubeconf
       ...Object.fromEntries(env),
       KUBECONFIG: file,
       POD_IPS: '127.0.0.1',
+      NODE_OPTIONS,
       NODE_COMPILE_CACHE: COMPILE_CACHE,
     },
     stdio: ['ignore', 'pipe', 'pipe'],
