@@ -27,7 +27,7 @@ export interface Permission {
 
 /** A server-side apply is a patch, and a create where the object is not there yet. */
 const WRITE = ['get', 'list', 'watch', 'create', 'patch', 'delete'] as const;
-/** What holds data is never deleted. */
+/** What holds data is never deleted, and a tracker always wants its account. */
 const KEEP = ['get', 'list', 'watch', 'create', 'patch'] as const;
 
 /** Everything that the operator may do. */
@@ -42,17 +42,17 @@ export const PERMISSIONS: readonly Permission[] = [
   },
   {
     group: '',
-    resources: ['configmaps', 'services', 'serviceaccounts'],
+    resources: ['configmaps', 'services'],
     verbs: WRITE,
     scope: 'watched',
     why: 'to run trackers',
   },
   {
     group: '',
-    resources: ['secrets', 'persistentvolumeclaims'],
+    resources: ['secrets', 'persistentvolumeclaims', 'serviceaccounts'],
     verbs: KEEP,
     scope: 'watched',
-    why: 'for tokens, keys, certificates and data',
+    why: 'for tokens, keys, certificates, data and the account of the pods',
   },
   {
     group: '',

@@ -56,6 +56,7 @@ export async function startLoopbackPod(
     http_trackers: [{ bind_address: `${address}:${spec.http[0].port}` }],
     http_api: { bind_address: `${address}:${spec.api.port}`, access_tokens: { admin: 'token-of-the-test' } },
     health_check_api: { bind_address: `${address}:1313` },
+    metrics: { bind_address: `${address}:1314` },
     ...config,
   });
   return { pod: { name: 'sample-0', addresses: [address] }, address, tracker, spec };

@@ -4,6 +4,8 @@ import { describe, test, type TestContext } from 'node:test';
 import { planProbe, type ProbePlan } from '../../../operator/probe/plan.ts';
 import { Prober } from '../../../operator/probe/prober.ts';
 import type { ProbeReport } from '../../../operator/probe/verdict.ts';
+import { parseTrackerUrl } from '../../../tracker/probe/target.ts';
+import { probeUdp } from '../../../tracker/probe/udp.ts';
 import { waitFor } from '../../support/waiting.ts';
 import { trackerOf } from '../examples.ts';
 import { loopbackAddress, randomListeners, startLoopbackPod } from './loopback-pod.ts';
@@ -121,6 +123,26 @@ describe('A probe fails', () => {
       /^The health check of pod away-0 does not answer\. The health check of pod away-1 /,
     );
   });
+});
+
+test('a probe tells where announces of others came from, and leaves its own out', async (context) => {
+  const { pod, address, spec } = await startLoopbackPod(context, {
+    source_guard: { cluster_ranges: ['127.0.0.1/32'] },
+  });
+  const { prober, reports } = startProber(context);
+  prober.watch('default/sample', planProbe(trackerOf(spec), [pod], []));
+  await waitFor('a report without traffic', () => reports[0]);
+  assert.deepEqual(prober.report('default/sample')?.sources, { announces: 0, fromCluster: 0 });
+
+  const client = parseTrackerUrl(`udp://${address}:${spec.udp[0].port}/announce`, '');
+  assert(client.kind === 'udp');
+  assert.equal((await probeUdp(client)).ok, true);
+  const told = await waitFor('a report of traffic', () => reports[1]);
+  // An announce and the one that takes the peer out again.
+  assert.deepEqual(told.sources, { announces: 2, fromCluster: 2 });
+  assert.equal((await probeUdp(client)).ok, true);
+  await waitFor('the counts', () => prober.report('default/sample')?.sources?.announces === 4);
+  assert.equal(reports.length, 2, 'more of the same is no news');
 });
 
 test('a probe without a way to any pod is no failure', async (context) => {

@@ -123,6 +123,7 @@ export async function waitForObject(
   object: NamedObject,
   state: string,
   looksRight: (object: NamedObject) => boolean = () => true,
+  deadlineMillis = 20_000,
 ): Promise<NamedObject> {
   return waitFor(
     `${object.kind} ${object.metadata.name}: ${state}`,
@@ -130,7 +131,7 @@ export async function waitForObject(
       const found = await server.admin.get(object);
       return found !== undefined && looksRight(found) ? found : undefined;
     },
-    20_000,
+    deadlineMillis,
   );
 }
 
@@ -190,10 +191,14 @@ export async function playPod(
   namespace: string,
   tracker: string,
   status: object,
+  nodeName?: string,
 ): Promise<void> {
   const labels = { 'app.kubernetes.io/name': 'torrust-tracker', 'app.kubernetes.io/instance': tracker };
   const metadata = { name: `${tracker}-0`, namespace, labels };
-  const spec = { containers: [{ name: 'tracker', image: 'image:1' }] };
+  const spec = {
+    containers: [{ name: 'tracker', image: 'image:1' }],
+    ...(nodeName !== undefined && { nodeName }),
+  };
   await server.admin.apply({ apiVersion: 'v1', kind: 'Pod', metadata, spec });
   await server.admin.apply(
     { apiVersion: 'v1', kind: 'Pod', metadata: { name: metadata.name, namespace }, status },

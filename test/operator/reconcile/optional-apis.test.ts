@@ -1,0 +1,118 @@
+/** APIs that come to a cluster while the operator runs, by the real command against a real API server of its own. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { readDefinitions } from '../../apiserver/definitions.ts';
+import { startApiServer } from '../../apiserver/server.ts';
+import { trackerDefinitionObject, trackerObject } from '../../apiserver/trackers.ts';
+import { needs } from '../../support/parts.ts';
+import { at } from '../environments.ts';
+import { startCommand } from '../cli/operator-process.ts';
+import { grant, makeNamespace, objectIn, sentence, told, waitForObject } from './running-operator.ts';
+
+const WITHIN_MILLIS = 60_000;
+
+test(
+  'an API that appears later is used within a minute',
+  needs('apiserver', 'definitions'),
+  async (context) => {
+    const server = await startApiServer();
+    context.after(() => server.close());
+    await server.admin.install([trackerDefinitionObject()]);
+    const namespace = await makeNamespace(server);
+    const kubeconfig = server.kubeconfig(await grant(server), 'torrust-system');
+    const command = startCommand(context, ['run', '--bind-address', '127.0.0.1:0'], kubeconfig);
+    const tracker = trackerObject(
+      'open',
+      {
+        http: [
+          { name: 'web', port: 7070, trustedProxies: ['10.0.0.0/8'] },
+          {
+            name: 'tls',
+            port: 7443,
+            tls: { certManager: { issuerRef: { name: 'ca' }, dnsNames: ['a.example'] } },
+          },
+        ],
+        exposure: { gateway: { parentRefs: [{ name: 'edge' }] } },
+        monitoring: { serviceMonitor: { enabled: true }, rules: { enabled: true } },
+      },
+      namespace,
+    );
+    await server.admin.apply(tracker);
+    await waitForObject(
+      server,
+      tracker,
+      'told',
+      (found) => told(found, 'ExposureReady') === 'False APIMissing',
+    );
+
+    await server.admin.install(readDefinitions());
+    const since = performance.now();
+    for (const [apiVersion, kind, name] of [
+      ['gateway.networking.k8s.io/v1', 'HTTPRoute', 'open'],
+      ['monitoring.coreos.com/v1', 'ServiceMonitor', 'open'],
+      ['monitoring.coreos.com/v1', 'PrometheusRule', 'open'],
+      ['cert-manager.io/v1', 'Certificate', 'open-http-tls-tls'],
+    ] as const) {
+      await waitForObject(
+        server,
+        objectIn(namespace, apiVersion, kind, name),
+        'made',
+        undefined,
+        WITHIN_MILLIS,
+      );
+    }
+    assert.ok(performance.now() - since < WITHIN_MILLIS);
+    const waiting = await waitForObject(
+      server,
+      tracker,
+      'told',
+      (found) => told(found, 'ExposureReady') === 'False RouteNotAccepted',
+      WITHIN_MILLIS,
+    );
+    assert.match(sentence(waiting, 'ExposureReady'), /has not been taken up by any gateway/);
+
+    const route = objectIn(namespace, 'gateway.networking.k8s.io/v1', 'HTTPRoute', 'open');
+    const accepted = (status: string) => ({
+      ...route,
+      status: {
+        parents: [
+          {
+            parentRef: { name: 'edge' },
+            controllerName: 'example.com/gateway',
+            conditions: [
+              {
+                type: 'Accepted',
+                status,
+                reason: 'NotAllowedByListeners',
+                message: 'no listener allows it',
+                lastTransitionTime: '2026-11-22T12:00:00Z',
+              },
+            ],
+          },
+        ],
+      },
+    });
+    await server.admin.apply(accepted('False'), { subresource: 'status', manager: 'gateway' });
+    await waitForObject(
+      server,
+      tracker,
+      'refused',
+      (found) => /edge: no listener allows it/.test(sentence(found, 'ExposureReady')),
+      WITHIN_MILLIS,
+    );
+    await server.admin.apply(accepted('True'), { subresource: 'status', manager: 'gateway' });
+    await waitForObject(
+      server,
+      tracker,
+      'accepted',
+      (found) => told(found, 'ExposureReady') === 'True Exposed',
+      WITHIN_MILLIS,
+    );
+    const certificate = await server.admin.get(
+      objectIn(namespace, 'cert-manager.io/v1', 'Certificate', 'open-http-tls-tls'),
+    );
+    assert.deepEqual(at(certificate, 'spec.dnsNames'), ['a.example']);
+    command.child.kill('SIGTERM');
+    assert.equal((await command.ended()).code, 0);
+  },
+);
