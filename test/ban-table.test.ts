@@ -68,6 +68,19 @@ describe('A table of bans', () => {
     assert.deepEqual(table.list().map(lineOf), ['203.0.113.1/32 2 150-160']);
   });
 
+  test('holds for a network that is banned by hand when one of its addresses was banned for wrong ids', () => {
+    const table = BanTable.create();
+    for (const text of ['203.0.113.1', '2001:db8::1']) {
+      const bits = text.includes(':') ? 128 : 32;
+      table.add(banOf(text, bits, { reason: wrongConnectionIds, endSeconds: 200 }));
+      assert.equal(table.reasonOf(addressOf(text), 150), wrongConnectionIds);
+      table.add(banOf(text, bits === 32 ? 24 : 64));
+      assert.equal(table.reasonOf(addressOf(text), 150), byHand);
+      table.remove(addressOf(text), bits === 32 ? 24 : 64);
+      assert.equal(table.reasonOf(addressOf(text), 150), wrongConnectionIds);
+    }
+  });
+
   test('does what a list of bans does', () => {
     const addresses = [
       '203.0.113.1',
@@ -121,10 +134,12 @@ describe('A table of bans', () => {
           assert.equal(table.size, model.size);
           for (const text of addresses) {
             const bits = text.includes(':') ? [128, 64] : [32, 24];
-            const inForce = bits
+            const reasons = bits
               .map((each) => model.get(networkOf(text, each)))
-              .find((ban) => ban !== undefined && (ban.endSeconds === 0 || ban.endSeconds > now));
-            assert.equal(table.reasonOf(addressOf(text), now), inForce?.reason ?? none);
+              .filter((ban) => ban !== undefined && (ban.endSeconds === 0 || ban.endSeconds > now))
+              .map((ban) => ban?.reason);
+            const expected = reasons.includes(byHand) ? byHand : (reasons[0] ?? none);
+            assert.equal(table.reasonOf(addressOf(text), now), expected);
           }
         }
         assert.equal(table.list().length, model.size);

@@ -100,8 +100,10 @@ export class BanTable {
     if (this.size === 0) return BanReason.none;
     const isIpv4 = address.family === 4;
     const own = this.#reasonOf(address, isIpv4 ? Scope.ipv4Address : Scope.ipv6Address, nowSeconds);
-    if (own !== BanReason.none || this.#words[NETWORK_BANS] === 0) return own;
-    return this.#reasonOf(address, isIpv4 ? Scope.ipv4Network : Scope.ipv6Network, nowSeconds);
+    if (own === BanReason.byHand || this.#words[NETWORK_BANS] === 0) return own;
+    // A ban by hand, which holds for more than UDP, is not hidden by one for wrong ids.
+    const other = this.#reasonOf(address, isIpv4 ? Scope.ipv4Network : Scope.ipv6Network, nowSeconds);
+    return other === BanReason.none ? own : other;
   }
 
   /** Imposes a ban, in place of the one of the same address. False when there is no room for it. */
