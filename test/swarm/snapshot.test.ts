@@ -140,6 +140,18 @@ test('brings back all who stay while others come and go during the writing', () 
   );
 });
 
+test('tells ages as of the making of the file, however long the writing takes', () => {
+  const store = makeStore();
+  for (let i = 0; i < 100; i++) fillSwarm(store, hex(i, 20), 1);
+  const before = contentOf(store);
+  let now = store.nowSeconds();
+  store.nowSeconds = () => now;
+  const bytes = snapshotOf(store, () => (now += 60));
+  const other = makeStore();
+  assert.equal(restore(bytes, other).end, 'end');
+  assert.deepEqual(contentOf(other), before);
+});
+
 describe('time goes on while no tracker runs', () => {
   const cases: Record<string, { downSeconds: number; kept: readonly number[] }> = {
     'no time': { downSeconds: 0, kept: [0, 1, 500, 899] },

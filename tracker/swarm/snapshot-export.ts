@@ -29,8 +29,10 @@ const SLICE_PEERS = 512;
 
 /** Writes all torrents and peers; yields between slices, holding no lock, so that the caller can spread the work. */
 export function* exportStore(store: Store, encoder: SnapshotEncoder): Generator<void> {
+  // One moment for all shards, that of the making of the file: a paced walk takes a while.
+  const nowSeconds = store.nowSeconds();
   for (const buffer of store.memory.segments) {
-    const shard = new ExportShard(Segment.attach(buffer), store, encoder);
+    const shard = new ExportShard(Segment.attach(buffer), store, encoder, nowSeconds);
     for (let bucket = 0; bucket >= 0;) {
       const large: Int32Array[] = [];
       bucket = shard.exportBuckets(bucket, large);
@@ -58,14 +60,14 @@ class ExportShard {
   readonly #nowSeconds: number;
   readonly #request = new AnnounceRequest();
 
-  constructor(segment: Segment, store: Store, encoder: SnapshotEncoder) {
+  constructor(segment: Segment, store: Store, encoder: SnapshotEncoder, nowSeconds: number) {
     const [keyLow, keyHigh] = store.memory.key;
     this.#segment = segment;
     this.#words = segment.words;
     this.#ipv4 = new PeerSets(segment, 4, keyLow, keyHigh);
     this.#ipv6 = new PeerSets(segment, 6, keyLow, keyHigh);
     this.#encoder = encoder;
-    this.#nowSeconds = store.nowSeconds();
+    this.#nowSeconds = nowSeconds;
   }
 
   /** Writes torrents from a bucket on; the large ones are put on `large` instead. Returns the next bucket, or -1. */
