@@ -17,7 +17,7 @@ import { decodeUdpReply, encodeConnectRequest, type UdpReply } from '../../track
 import { selfSigned } from '../api/certificates.ts';
 import { headerV1, headerV2 } from '../support/proxy-headers.ts';
 import { announceTarget } from './http-exchange.ts';
-import { forEachSocketPath, threadsOfSuite } from './tracker-threads.ts';
+import { forEachSocketPath, startThreads, threadsOfSuite } from './tracker-threads.ts';
 import { announceBytes, newInfoHash } from './udp-exchange.ts';
 
 /** The load balancer, and an address that is none. */
@@ -245,6 +245,35 @@ forEachSocketPath((sockets) => {
         await ask(PROXY, Buffer.concat([headerV1('203.0.113.1', 1), request(infoHash, 7001)]));
         const all = await ask(PROXY, headerV1('203.0.113.9', 1), request(infoHash, 7009));
         assert.deepEqual(peersOf(all), ['203.0.113.1 7001']);
+      });
+
+      test('tells connections from one port to two addresses of the tracker apart', async () => {
+        const threads = await startThreads(sockets, {
+          http: [{ bind_address: '0.0.0.0:0' }],
+          proxy_protocol: PROTOCOL,
+          source_guard: SOURCE_GUARD,
+        });
+        const open: Socket[] = [];
+        try {
+          const [{ port }] = threads.http;
+          const infoHash = newInfoHash();
+          let localPort: number | undefined;
+          for (const [index, host] of ['127.0.0.1', '127.0.0.4'].entries()) {
+            const socket = connect({ host, port, localAddress: PROXY, ...(localPort && { localPort }) });
+            open.push(socket);
+            await once(socket, 'connect');
+            ({ localPort } = socket);
+            socket.write(headerV1(`203.0.113.${index + 1}`, 1));
+            socket.write(request(infoHash, 7001 + index, 'keep-alive'));
+            await once(socket, 'data');
+          }
+          open[0].write(request(infoHash, 7003, 'keep-alive'));
+          const [reply] = (await once(open[0], 'data')) as [Buffer]; // so does a socket
+          assert.deepEqual(peersOf(reply.toString('latin1')), ['203.0.113.2 7002']);
+        } finally {
+          for (const socket of open) socket.destroy();
+          await threads.close();
+        }
       });
 
       test('closes a connection whose header does not come, as one whose request does not', async () => {

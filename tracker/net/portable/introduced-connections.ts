@@ -15,7 +15,7 @@ export class IntroducedConnections {
   readonly #readSource: ReadSource;
   readonly #patienceMillis: number;
   readonly #waiting = new Set<Socket>();
-  /** The clients that proxies speak for, by the address and port of the connection, which TLS shows as well. */
+  /** The clients that proxies speak for, by the four ends of the connection, which TLS shows as well. */
   readonly #clients = new Map<string, PeerAddress>();
 
   /** Puts itself in front of `server`. A header has to come within `patienceMillis`. */
@@ -73,7 +73,10 @@ export class IntroducedConnections {
       if (this.#introduction.end > 0) {
         // The client, or the proxy itself where its header names none.
         this.#clients.set(name, source);
-        socket.once('close', () => this.#clients.delete(name));
+        socket.once('close', () => {
+          // The next connection may have the same ends, and be told of before the end of this one.
+          if (this.#clients.get(name) === source) this.#clients.delete(name);
+        });
       }
       const rest = received.subarray(this.#introduction.end);
       if (rest.length > 0) socket.unshift(rest);
@@ -85,6 +88,7 @@ export class IntroducedConnections {
   }
 }
 
-function nameOf(socket: Socket): string {
-  return `${socket.remoteAddress} ${socket.remotePort}`;
+/** No two open connections have the same: a proxy may use one port towards several addresses of the machine. */
+function nameOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
+  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
 }
