@@ -4,6 +4,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, wri
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { SnapshotKeeper } from '../../tracker/run/snapshot-keeper.ts';
+import { lock } from '../../tracker/swarm/lock.ts';
+import { LOCK_WORD } from '../../tracker/swarm/segment.ts';
 import { Store } from '../../tracker/swarm/store.ts';
 import { restore } from '../swarm/snapshot-bytes.ts';
 import { temporaryFolder } from '../support/tracker-process.ts';
@@ -188,3 +190,27 @@ function filledSnapshot(): Uint8Array {
   writeSnapshot(join(folder, 'swarms'), 4000);
   return readFileSync(join(folder, 'swarms'));
 }
+
+test('A job that hangs does not keep the tracker from stopping', async (context) => {
+  const folder = temporaryFolder(context);
+  const path = join(folder, 'swarms');
+  const store = filledStore(1000);
+  const { keeper, says, said } = keep(context, path, { store, interval: 1 });
+  // As a disk that does not answer: the job can't go on, and can't hear that it shall end.
+  const words = new Int32Array(store.memory.segments[0]);
+  const release = () => {
+    Atomics.store(words, LOCK_WORD, 0);
+    Atomics.notify(words, LOCK_WORD);
+  };
+  context.after(release);
+  lock(words, LOCK_WORD);
+  keeper.begin();
+  const partials = () => readdirSync(folder).filter((name) => name.includes('.partial-'));
+  await waitFor('a snapshot that is being written', () => partials().length > 0);
+  await keeper.stop();
+  await says(/could not be written to .* within 10 s: the file of before stays/);
+  release();
+  await waitFor('the end of the job', () => partials().length === 0);
+  assert.equal(existsSync(path), false);
+  assert.equal(said(/Swarms written/).length, 0);
+});

@@ -21,7 +21,7 @@ import {
   type Written,
 } from './snapshot-thread.ts';
 
-/** The time that the last snapshot may take when the tracker stops. */
+/** The time that the last snapshot may take when the tracker stops, with the end of the job before it. */
 const LAST_WRITE_MILLIS = 10_000;
 /** A timer can wait for 24 days. */
 const MAX_WAIT_MILLIS = 2 ** 31 - 1;
@@ -48,6 +48,8 @@ export class SnapshotKeeper {
   #job: RunningJob | null = null;
   #ended: Promise<void> | null = null;
   #isStopping = false;
+  /** Whether the time for the last snapshot is over. */
+  #hasGivenUp = false;
   /** The file was restored, or can't be: it may be written. */
   #mayWrite = false;
   /** Something changed that asks for a snapshot now. */
@@ -97,22 +99,33 @@ export class SnapshotKeeper {
     this.#wakeUp.abort();
   }
 
-  /** Ends the rounds, and writes the last snapshot: to be called when no network thread runs any more. */
+  /**
+   * Ends the rounds, and writes the last snapshot: to be called when no network thread runs any more. Waits for a disk no
+   * longer than the last snapshot may take, so that what is stopped after this has its turn.
+   */
   async stop(): Promise<void> {
     this.#isStopping = true;
     this.#wakeUp.abort();
     this.#job?.abort();
-    await this.#ended;
-    if (!this.#mayWrite || this.#config.path === undefined) return;
     const limit = AbortSignal.timeout(LAST_WRITE_MILLIS);
     const givenUp = new Promise<null>((found) => limit.addEventListener('abort', () => found(null)));
-    const written = await Promise.race([this.#write(this.#config.path, false), givenUp]);
+    const { path } = this.#config;
+    const written = await Promise.race([this.#writeLast(path), givenUp]);
     if (written === null) {
+      this.#hasGivenUp = true;
       this.#job?.abandon();
+      if (path === undefined) return;
       this.#parts.logger.warn(
-        `Swarms could not be written to ${this.#config.path} within ${LAST_WRITE_MILLIS / 1000} s: the file of before stays`,
+        `Swarms could not be written to ${path} within ${LAST_WRITE_MILLIS / 1000} s: the file of before stays`,
       );
-    } else if (written.kind === 'written') this.#tellWritten(this.#config.path, written);
+    } else if (path !== undefined && written?.kind === 'written') this.#tellWritten(path, written);
+  }
+
+  /** Writes the last snapshot when the job that is under way has ended, if there is a file that may be written. */
+  async #writeLast(path: string | undefined): Promise<SnapshotOutcome | undefined> {
+    await this.#ended;
+    if (!this.#mayWrite || path === undefined || this.#hasGivenUp) return undefined;
+    return this.#write(path, false);
   }
 
   async #work(): Promise<void> {
