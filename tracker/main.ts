@@ -6,6 +6,7 @@
 import { Access } from './access.ts';
 import { createHealthApp } from './api/health-app.ts';
 import { KeyKeeper } from './api/key-keeper.ts';
+import type { RequestObserver } from './api/context.ts';
 import { createRestApp } from './api/rest-app.ts';
 import { type ApiServer, openApiServer } from './api/server.ts';
 import { WhitelistKeeper } from './api/whitelist-keeper.ts';
@@ -29,9 +30,10 @@ import { type Inputs, liveInputs, readInputs } from './run/inputs.ts';
 import { formatSocketAddress, ListenError } from './listen-error.ts';
 import { listenerSetups } from './run/listener-setups.ts';
 import { automaticSwarmBytes } from './run/memory-limit.ts';
-import { databaseRecorder, openMetrics, ReloadRecord } from './run/metrics.ts';
+import { openMetrics, ReloadRecord } from './run/metrics.ts';
 import { maxThreads, NetworkThreads, supportedThreads } from './run/network-threads.ts';
 import { usableProcessors } from './run/processor-limit.ts';
+import type { RequestTraceSettings } from './net/request-traces.ts';
 import { Policy } from './policy.ts';
 import { Reload } from './run/reload.ts';
 import {
@@ -52,6 +54,8 @@ import { CounterRows } from './swarm/counters.ts';
 import { Store } from './swarm/store.ts';
 import type { Log, Logger } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
+import type { Tracing } from './telemetry/tracing.ts';
+import { apiObserver, databaseHooks, healthObserver, openTracing } from './run/tracing.ts';
 import { UndoStack } from './run/undo-stack.ts';
 
 export type { RunningService } from './run/services.ts';
@@ -104,6 +108,10 @@ interface Core {
   readonly keys: KeyKeeper;
   readonly whitelist: WhitelistKeeper;
   readonly completedSync: CompletedSync | null;
+  /** Follows the requests of the REST API; absent: nobody does. */
+  readonly observe?: RequestObserver;
+  /** How network threads choose requests for traces; undefined: nothing is traced. */
+  readonly traces: RequestTraceSettings | undefined;
 }
 
 /**
@@ -134,10 +142,18 @@ async function startParts(options: StartOptions, started: UndoStack): Promise<Ru
   const whereabouts: Whereabouts = { database: null, snapshots: null, networkThreads: 0 };
   const metrics = new Metrics();
   const reloads = new ReloadRecord(metrics);
-  const health = await startHealth(config, logger, services, obstacles, whereabouts, started);
+  const tracing = await openTracing(config, options.log);
+  // First, and so ended last: what ends has its traces.
+  if (tracing !== null) started.add(() => tracing.stop());
+  const health = await startHealth(config, logger, services, obstacles, whereabouts, tracing, started);
 
   const workers = supportedThreads(workerCount(config));
-  const core = await startCore(options, inputs, workers, whereabouts, metrics, started);
+  const hooks = databaseHooks(metrics, tracing);
+  const core: Core = {
+    ...(await startCore(options, inputs, workers, whereabouts, hooks, started)),
+    ...(tracing !== null && { observe: apiObserver(tracing) }),
+    traces: tracing === null ? undefined : { udpEvery: config.telemetry.udp_every },
+  };
   const snapshots = new SnapshotKeeper({ ...core, ...options, logger }, config.swarm.snapshot);
   whereabouts.snapshots = snapshots;
   // Before the network threads, and so ended after them: what they do last is seen as well.
@@ -158,6 +174,7 @@ async function startParts(options: StartOptions, started: UndoStack): Promise<Ru
   // The last snapshot is written when the network threads have ended.
   started.add(() => snapshots.stop());
   const threads = await startThreads(config, inputs, core, workers, options, started);
+  if (tracing !== null) threads.network.onTraced = (request) => tracing.addRequest(request);
   snapshots.begin();
   whereabouts.networkThreads = threads.network.size;
   services.push(...threads.services);
@@ -175,6 +192,7 @@ async function startParts(options: StartOptions, started: UndoStack): Promise<Ru
     load: options.load,
     configureLog: ({ trace_filter, trace_style }) =>
       options.log.configure({ filter: trace_filter, style: trace_style }),
+    around: (work) => (tracing === null ? work() : tracing.within('reload', work)),
     onEnd: (outcome, needsRestart) => reloads.note(outcome, needsRestart),
     apply: (changed) => {
       const setups = listenerSetups(changed, inputs.trackerCertificates);
@@ -217,6 +235,7 @@ async function startHealth(
   services: readonly RunningService[],
   obstacles: ReadonlySet<string>,
   whereabouts: Whereabouts,
+  tracing: Tracing | null,
   started: UndoStack,
 ): Promise<SocketAddress> {
   const app = createHealthApp({
@@ -227,6 +246,7 @@ async function startHealth(
       return state?.kind === 'down' ? `the database does not answer: ${state.message}` : null;
     },
     snapshotTrouble: () => whereabouts.snapshots?.trouble ?? null,
+    ...(tracing !== null && healthObserver(tracing)),
   });
   app.on('fault', (error: unknown) => logger.error({ err: error }, 'Health check'));
   const bindAddress = parseSocketAddress(config.health_check_api.bind_address);
@@ -241,9 +261,9 @@ async function startCore(
   inputs: Inputs,
   workers: number,
   whereabouts: Whereabouts,
-  metrics: Metrics,
+  hooks: ReturnType<typeof databaseHooks>,
   started: UndoStack,
-): Promise<Core> {
+): Promise<Omit<Core, 'observe' | 'traces'>> {
   const { memory } = config.swarm;
   const store = Store.create(memory === 'auto' ? automaticSwarmBytes() : parseByteSize(memory));
   const access = Access.create();
@@ -256,8 +276,7 @@ async function startCore(
   started.add(() => gate.stop());
 
   const opening =
-    inputs.database &&
-    openLoggedDatabase(inputs.database, logger, { onCrash: onFailure, ...databaseRecorder(metrics) });
+    inputs.database && openLoggedDatabase(inputs.database, logger, { onCrash: onFailure, ...hooks });
   if (opening !== null) {
     const close = (database: Database) => database.close();
     started.add(() => opening.then(close, () => undefined));
@@ -310,6 +329,7 @@ async function startThreads(
     policy: core.policy.buffer,
     counters: core.counters.buffer,
     connectionKeys: core.connectionKeys.buffer,
+    traces: core.traces,
     gate: core.gate.memory,
   };
   const network = await NetworkThreads.start(

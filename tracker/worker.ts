@@ -16,6 +16,7 @@ import { ListenError } from './listen-error.ts';
 import type { Listener, ListenerSetup, OpenedListener } from './net/listener.ts';
 import { openHttpServer } from './net/portable/http-server.ts';
 import { openUdpSocket } from './net/portable/udp-socket.ts';
+import { RequestTraces } from './net/request-traces.ts';
 import { UdpService } from './net/udp-service.ts';
 import type { FromWorker, ToWorker, WorkerSetup } from './run/network-threads.ts';
 import { Policy } from './policy.ts';
@@ -32,8 +33,11 @@ const rows = CounterRows.attach(setup.counters);
 const policy = Policy.attach(setup.policy);
 const tracker = new Tracker(Store.attach(setup.store), Access.attach(setup.access), policy);
 const gate = new Gate(setup.gate, setup.gateSettings, policy, rows.row(setup.index));
+const traces =
+  setup.traces && new RequestTraces(setup.traces, (request) => report({ kind: 'traced', request }));
 const services = setup.places.map((place) => ({
   tracker,
+  traces,
   ids,
   gate,
   counters: rows.row(setup.index, place),

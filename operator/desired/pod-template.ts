@@ -140,6 +140,10 @@ function telemetryVariables({ spec, metadata: { name, namespace } }: TorrustTrac
   const { otlp, traceSampleRatio } = spec.telemetry;
   if (otlp === undefined) return [];
   return [
+    // The tracker makes attributes of its traces of these.
+    field('POD_NAME', 'metadata.name'),
+    field('POD_UID', 'metadata.uid'),
+    field('NODE_NAME', 'spec.nodeName'),
     { name: 'OTEL_EXPORTER_OTLP_ENDPOINT', value: otlp.endpoint },
     { name: 'OTEL_SERVICE_NAME', value: name },
     { name: 'OTEL_RESOURCE_ATTRIBUTES', value: `k8s.namespace.name=${namespace}` },
@@ -160,11 +164,16 @@ function nodeVariables({ spec }: TorrustTracker, { ipFamilies }: Environment): E
     value: `"${host}:${port}"`,
   });
   return [
-    { name: 'NODE_ADDRESS', valueFrom: { fieldRef: { fieldPath: 'status.hostIP' } } },
+    field('NODE_ADDRESS', 'status.hostIP'),
     bind('HTTP_API', spec.api.port),
     bind('HEALTH_CHECK_API', HEALTH_PORT),
     bind('METRICS', METRICS_PORT),
   ];
+}
+
+/** A variable that each pod is told by the cluster. */
+function field(name: string, fieldPath: string): EnvironmentVariable {
+  return { name, valueFrom: { fieldRef: { fieldPath } } };
 }
 
 function containerPorts({ spec }: TorrustTracker): object[] {

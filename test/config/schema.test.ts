@@ -158,6 +158,10 @@ const keys: Readonly<Record<string, Cases>> = {
   'http_api.access_tokens_dir': path,
   'health_check_api.bind_address': socketAddress,
   'metrics.bind_address': socketAddress,
+  'telemetry.otlp_endpoint': httpUrl,
+  'telemetry.service_name': { accepts: ['tracker'], refuses: ['', 1] },
+  'telemetry.sample_ratio': { accepts: [0, 0.01, 1], refuses: [-0.1, 1.1, '0.5'] },
+  'telemetry.udp_every': { accepts: [0, 1, 10_000], refuses: [-1, 1.5, '1'] },
   'udp_tracker_server.connection_id_validation': {
     accepts: ['strict', 'lenient', 'disabled'],
     refuses: ['off', true],
@@ -276,6 +280,7 @@ suite('the canonical configuration', () => {
       network: { workers: 'auto', sockets: 'auto', receive_buffer_bytes: 8388608 },
       swarm: { memory: 'auto', snapshot: { interval: 300 } },
       metrics: { bind_address: '127.0.0.1:1314' },
+      telemetry: { service_name: 'torrust-tracker', sample_ratio: 1, udp_every: 0 },
       ...gateDefaults,
     });
   });

@@ -140,6 +140,7 @@ suite('published configurations', () => {
       network: { workers: 'auto', sockets: 'auto', receive_buffer_bytes: 8388608 },
       swarm: { memory: 'auto', snapshot: { interval: 300 } },
       metrics: { bind_address: '127.0.0.1:1314' },
+      telemetry: { service_name: 'torrust-tracker', sample_ratio: 1, udp_every: 0 },
       ...gateDefaults,
     });
     assert.equal(warnings.length, 2);

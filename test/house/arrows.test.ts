@@ -80,6 +80,8 @@ const PACKAGE_OWNERS: Record<string, string> = {
   mysql2: 'tracker/db/',
   knex: 'tracker/db/',
   '@kubernetes/client-node': 'operator/kube/',
+  '@opentelemetry/api': 'tracker/telemetry/',
+  '@opentelemetry/sdk-node': 'tracker/telemetry/',
 };
 
 /** One sentence for each import of `source` that the house doesn't have. */

@@ -22,7 +22,18 @@ export interface ApiContext {
   figures(): ServiceFigures;
   /** What each tracker has counted so far, in the order of the configuration. */
   listeners(): readonly ListenerTally[];
+  /** Follows each request; absent: nobody does. */
+  readonly observe?: RequestObserver;
 }
+
+/** Does `work`, which answers a request, and takes note of it: of the path, with parameters instead of values, and the status. */
+export type RequestObserver = (
+  request: {
+    readonly method: string;
+    readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  },
+  work: () => Promise<{ readonly status: number; readonly route: string | null }>,
+) => Promise<void>;
 
 /** A listener of a tracker, and the sum of the rows that threads count its requests in. */
 export interface ListenerTally {

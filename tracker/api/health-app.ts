@@ -3,8 +3,16 @@
  * of Kubernetes. It has a port of its own, needs no token, and waits for neither the database nor a lock.
  */
 import Koa from 'koa';
+import type { RequestObserver } from './context.ts';
 import { probe, probeInfo, type ProbeResult, type RegisteredService } from './health-probe.ts';
-import { answerFaults, answerNotFound, forbidCaching, identifyRequest, silenceHangups } from './layers.ts';
+import {
+  answerFaults,
+  answerNotFound,
+  forbidCaching,
+  identifyRequest,
+  observeRequests,
+  silenceHangups,
+} from './layers.ts';
 import { JSON_TYPE, jsonReply, type Reply } from './reply.ts';
 import { createRouter, queryOf } from './routes.ts';
 
@@ -25,6 +33,10 @@ export interface HealthContext {
   databaseTrouble(): string | null;
   /** A sentence about a snapshot of the swarms that can't be written; null when all is well with it, or there is none. */
   snapshotTrouble(): string | null;
+  /** Follows each request; absent: nobody does. */
+  readonly observe?: RequestObserver;
+  /** Headers for requests to the services; absent: none. */
+  outgoingHeaders?(): Readonly<Record<string, string>>;
 }
 
 /** One service in the report; the names are Torrust's. */
@@ -56,6 +68,7 @@ export function createHealthApp(context: HealthContext): Koa {
   ]);
   const app = new Koa();
   silenceHangups(app);
+  if (context.observe !== undefined) app.use(observeRequests(context.observe));
   app.use(identifyRequest);
   app.use(forbidCaching);
   app.use(answerFaults);
@@ -66,7 +79,9 @@ export function createHealthApp(context: HealthContext): Koa {
 
 async function checkServices(context: HealthContext, isStrict: boolean): Promise<Reply> {
   const services = context.services();
-  const details = await Promise.all(services.map((service) => check(service)));
+  const details = await Promise.all(
+    services.map((service) => check(service, context.outgoingHeaders?.() ?? {})),
+  );
   const troubles = troublesOf(context);
   const hasFailed = troubles.length > 0 || details.some(({ result }) => 'Err' in result);
   const status = hasFailed ? 'Error' : services.length === 0 ? 'None' : 'Ok';
@@ -77,14 +92,17 @@ async function checkServices(context: HealthContext, isStrict: boolean): Promise
   return jsonReply(JSON.stringify(report), JSON_TYPE, hasFailed && isStrict ? 503 : 200);
 }
 
-async function check(service: RegisteredService): Promise<CheckReport> {
+async function check(
+  service: RegisteredService,
+  headers: Readonly<Record<string, string>>,
+): Promise<CheckReport> {
   return {
     // As a URL is written in full: with the slash of its empty path.
     service_binding: new URL(service.url).href,
     binding: service.binding,
     service_type: service.kind,
     info: probeInfo(service),
-    result: await probe(service),
+    result: await probe(service, headers),
   };
 }
 

@@ -43,9 +43,12 @@ export function probeInfo(service: RegisteredService): string {
   }
 }
 
-/** Probes a service. Resolves within two seconds or so, never rejects. */
-export function probe(service: RegisteredService): Promise<ProbeResult> {
-  return service.kind === 'udp_tracker' ? probeUdp(service.binding) : probeHttp(service);
+/** Probes a service; over HTTP with these headers. Resolves within two seconds or so, never rejects. */
+export function probe(
+  service: RegisteredService,
+  headers: Readonly<Record<string, string>>,
+): Promise<ProbeResult> {
+  return service.kind === 'udp_tracker' ? probeUdp(service.binding) : probeHttp(service, headers);
 }
 
 function httpProbeUrl({ kind, tls }: RegisteredService, binding: string): string {
@@ -53,14 +56,17 @@ function httpProbeUrl({ kind, tls }: RegisteredService, binding: string): string
 }
 
 /** Any answer will do: the service lives. */
-async function probeHttp(service: RegisteredService): Promise<ProbeResult> {
+async function probeHttp(
+  service: RegisteredService,
+  headers: Readonly<Record<string, string>>,
+): Promise<ProbeResult> {
   const url = httpProbeUrl(service, reachable(service.binding));
   const answered = Promise.withResolvers<IncomingMessage>();
   const signal = AbortSignal.timeout(LIMIT_MILLIS);
   // The certificate is our own, and made for the name that the world knows, not for this address.
   const request = service.tls
-    ? httpsRequest(url, { agent: false, signal, rejectUnauthorized: false })
-    : httpRequest(url, { agent: false, signal });
+    ? httpsRequest(url, { agent: false, headers, signal, rejectUnauthorized: false })
+    : httpRequest(url, { agent: false, headers, signal });
   request.once('response', answered.resolve).on('error', answered.reject).end();
   try {
     const response = await answered.promise;

@@ -5,7 +5,22 @@
 import { randomUUID } from 'node:crypto';
 import type Koa from 'koa';
 import type { Context, Middleware } from 'koa';
+import type { RequestObserver } from './context.ts';
 import { emptyReply, sendReply, unhandled } from './reply.ts';
+
+/** Lets `observe` follow each request from before everything else until it is answered. */
+export function observeRequests(observe: RequestObserver): Middleware {
+  return (ctx, next) =>
+    observe({ method: ctx.method, headers: ctx.headers }, async () => {
+      await next();
+      // The router leaves the path that matched here; one that was sent past Koa has its status already.
+      const route: unknown = ctx['_matchedRoute'];
+      return {
+        status: ctx.res.headersSent ? ctx.res.statusCode : ctx.status,
+        route: typeof route === 'string' ? route : null,
+      };
+    });
+}
 
 /**
  * Answers 408 when the layers within have not answered in time. What they still do is finished, its outcome unseen.

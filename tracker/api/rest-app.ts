@@ -15,6 +15,7 @@ import {
   forbidCaching,
   identifyRequest,
   limitTime,
+  observeRequests,
   silenceHangups,
 } from './layers.ts';
 import { metricsRoutes } from './metrics-routes.ts';
@@ -49,6 +50,7 @@ export function restRoutes(context: ApiContext): Route[] {
 export function createRestApp(context: ApiContext, handlerLimitMillis = HANDLER_LIMIT_MILLIS): Koa {
   const app = new Koa();
   silenceHangups(app);
+  if (context.observe !== undefined) app.use(observeRequests(context.observe));
   app.use(limitTime(handlerLimitMillis));
   app.use(identifyRequest);
   app.use(forbidCaching);

@@ -26,6 +26,7 @@ import {
   wholeNumber,
 } from './fields.ts';
 import { metrics } from './tables/metrics.ts';
+import { telemetry } from './tables/telemetry.ts';
 import { bans } from './tables/bans.ts';
 import { limits } from './tables/limits.ts';
 import { proxyProtocol } from './tables/proxy-protocol.ts';
@@ -394,6 +395,7 @@ export const configShape = z.strictObject({
   network: network.prefault({}),
   swarm: swarm.prefault({}),
   metrics,
+  telemetry,
   limits: section(limits.prefault({}), 'How much clients may ask. Without a key of it there is no limit.'),
   bans: section(bans.prefault({}), 'Addresses that are ignored.'),
   proxy_protocol: section(proxyProtocol.prefault({}), 'Load balancers that tell for whom they speak.'),

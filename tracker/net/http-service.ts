@@ -27,15 +27,23 @@ import {
   readPathKey,
 } from '../protocol/http-route.ts';
 import { MAX_HEADER_BYTES, MAX_LINE_OVERHEAD } from '../protocol/http-request.ts';
+import { findHeader } from '../protocol/http-header.ts';
 import { readIpText } from '../protocol/ip-text.ts';
 import type { Gate } from '../gate.ts';
 import { Counter, LATENCIES_AT, REFUSALS_AT } from '../swarm/counters.ts';
 import { HTTP_SAMPLE_EVERY, LatencyKind, recordLatency } from '../swarm/latencies.ts';
-import { refusalPlace, RefusalReason, RequestKind } from '../swarm/refusals.ts';
+import {
+  REFUSAL_REASONS,
+  refusalPlace,
+  RefusalReason,
+  REQUEST_KINDS,
+  RequestKind,
+} from '../swarm/refusals.ts';
 import { type Tracker, Verdict } from '../tracker.ts';
 import { parseExternalAddress, publicAddress } from './external-address.ts';
 import { Introduction } from './introduction.ts';
 import type { HttpListenerSetup, HttpLiveSettings } from './listener.ts';
+import type { RequestTraces } from './request-traces.ts';
 import { ProxiedAddress } from './proxied-address.ts';
 import { BANNED_TEXT, LOCAL_SOURCE_TEXT, TOO_MANY_REQUESTS_TEXT, verdictText } from './verdict-text.ts';
 
@@ -65,6 +73,8 @@ export interface HttpServices {
   readonly gate: Gate;
   /** The thread's row of counters. */
   readonly counters: Float64Array;
+  /** Absent: nothing is traced. */
+  readonly traces?: RequestTraces | undefined;
 }
 
 export class HttpService {
@@ -75,11 +85,14 @@ export class HttpService {
   /** Status and content type of the last answer; no content type when there is no body. */
   status = 0;
   contentType = '';
+  /** The trace that the next request belongs to (its header `traceparent`). The socket sets it when `isTraced`. */
+  traceparent = '';
 
   readonly #setup: HttpListenerSetup;
   readonly #tracker: Tracker;
   readonly #gate: Gate;
   readonly #counters: Float64Array;
+  readonly #traces: RequestTraces | undefined;
   readonly #external: PeerAddress | null;
   readonly #target = new HttpTarget();
   readonly #announce = new HttpAnnounce();
@@ -91,13 +104,15 @@ export class HttpService {
   #proxied: ProxiedAddress;
   /** What the request at hand asks. */
   #kind: RequestKind = RequestKind.other;
+  /** Why the last request that was not served was not. */
+  #reason: RefusalReason = RefusalReason.malformed;
   /** How many announces and scrapes come before the next that is measured. */
   #untilMeasured: number = HTTP_SAMPLE_EVERY;
 
   /** `body`: `MAX_BODY_BYTES` for the answers; memory of its own when left out. */
   constructor(
     setup: HttpListenerSetup,
-    { tracker, gate, counters }: HttpServices,
+    { tracker, gate, counters, traces }: HttpServices,
     body: Uint8Array = new Uint8Array(MAX_BODY_BYTES),
   ) {
     this.body = body;
@@ -105,6 +120,7 @@ export class HttpService {
     this.#tracker = tracker;
     this.#gate = gate;
     this.#counters = counters;
+    this.#traces = traces;
     this.#external = parseExternalAddress(setup.externalIp);
     this.#live = setup.live;
     this.introduction = new Introduction(gate, counters, 'stream', setup.live.readsProxyHeaders);
@@ -140,6 +156,7 @@ export class HttpService {
       case HttpRoute.announce:
       case HttpRoute.scrape:
         this.#kind = route === HttpRoute.announce ? RequestKind.announce : RequestKind.scrape;
+        if (this.#traces !== undefined) return this.#serveTraced(this.#traces, bytes, source, forwardedFor);
         if (--this.#untilMeasured > 0) return this.#serve(bytes, source, forwardedFor);
         return this.#serveMeasured(bytes, source, forwardedFor);
       case HttpRoute.healthCheck:
@@ -164,6 +181,26 @@ export class HttpService {
   /** Counts a reply that was sent, of whatever status. */
   countSent(family: AddressFamily): void {
     this.#count(family === 4 ? Counter.tcp4_responses : Counter.tcp6_responses);
+  }
+
+  /** Reads the trace of a request from its header lines, when requests are traced. */
+  readTrace(bytes: Uint8Array, start: number, end: number): void {
+    if (this.isTraced) this.traceparent = findHeader(bytes, start, end, 'traceparent');
+  }
+
+  /** Whether requests are traced, so that a socket has to tell their traces. */
+  get isTraced(): boolean {
+    return this.#traces !== undefined;
+  }
+
+  #serveTraced(traces: RequestTraces, bytes: Uint8Array, source: PeerAddress, forwardedFor: string): number {
+    const { family } = source;
+    const beganMillis = performance.now();
+    const bodyBytes = this.#serveMeasured(bytes, source, forwardedFor);
+    const kind = REQUEST_KINDS[this.#kind];
+    const outcome = this.contentType === SUCCESS_CONTENT_TYPE ? 'ok' : REFUSAL_REASONS[this.#reason];
+    traces.offer({ protocol: 'http', kind, family, outcome, traceparent: this.traceparent }, beganMillis);
+    return bodyBytes;
   }
 
   #serveMeasured(bytes: Uint8Array, source: PeerAddress, forwardedFor: string): number {
@@ -281,6 +318,7 @@ export class HttpService {
   }
 
   #countRefusal(family: AddressFamily, reason: RefusalReason): void {
+    this.#reason = reason;
     this.#count(REFUSALS_AT + refusalPlace(family === 4 ? 2 : 3, this.#kind, reason));
   }
 

@@ -45,10 +45,17 @@ import {
 } from '../protocol/udp.ts';
 import { Counter, LATENCIES_AT, REFUSALS_AT } from '../swarm/counters.ts';
 import { LatencyKind, recordLatency, UDP_SAMPLE_EVERY } from '../swarm/latencies.ts';
-import { refusalPlace, RefusalReason, RequestKind } from '../swarm/refusals.ts';
+import {
+  REFUSAL_REASONS,
+  refusalPlace,
+  RefusalReason,
+  REQUEST_KINDS,
+  RequestKind,
+} from '../swarm/refusals.ts';
 import { type Tracker, Verdict } from '../tracker.ts';
 import { parseExternalAddress, publicAddress } from './external-address.ts';
 import { Introduced, Introduction } from './introduction.ts';
+import type { RequestTraces } from './request-traces.ts';
 import type { UdpListenerSetup, UdpLiveSettings } from './listener.ts';
 import { LOCAL_SOURCE_TEXT, verdictText } from './verdict-text.ts';
 
@@ -70,8 +77,10 @@ export interface UdpServices {
   readonly tracker: Tracker;
   readonly ids: ConnectionIds;
   readonly gate: Gate;
-  /** The thread's row of counters. */
+  /** The thread's row of counters for the listener. */
   readonly counters: Float64Array;
+  /** Absent: nothing is traced. */
+  readonly traces?: RequestTraces | undefined;
 }
 
 export class UdpService {
@@ -79,6 +88,7 @@ export class UdpService {
   readonly #ids: ConnectionIds;
   readonly #gate: Gate;
   readonly #counters: Float64Array;
+  readonly #traces: RequestTraces | undefined;
   readonly #external: PeerAddress | null;
   readonly #request = new AnnounceRequest();
   readonly #reply = new AnnounceReply(new Uint16Array(0));
@@ -89,14 +99,17 @@ export class UdpService {
   #isProven = false;
   /** What the request at hand asks. */
   #kind: RequestKind = RequestKind.other;
+  /** Why the last request that was not served was not. */
+  #reason: RefusalReason = RefusalReason.malformed;
   /** How many requests come before the next that is measured. */
   #untilMeasured: number = UDP_SAMPLE_EVERY;
 
-  constructor(setup: UdpListenerSetup, { tracker, ids, gate, counters }: UdpServices) {
+  constructor(setup: UdpListenerSetup, { tracker, ids, gate, counters, traces }: UdpServices) {
     this.#tracker = tracker;
     this.#ids = ids;
     this.#gate = gate;
     this.#counters = counters;
+    this.#traces = traces;
     this.#external = parseExternalAddress(setup.externalIp);
     this.#live = setup.live;
     this.#introduction = new Introduction(gate, counters, 'datagram', setup.live.readsProxyHeaders);
@@ -147,7 +160,9 @@ export class UdpService {
     this.#untilMeasured = UDP_SAMPLE_EVERY;
     const beganMillis = performance.now();
     const replyBytes = this.#serve(input, offset, length, source, output, outputOffset);
-    this.#noteDuration(performance.now() - beganMillis, replyBytes, output.view.getInt32(outputOffset));
+    const action = replyBytes === 0 ? UdpAction.error : output.view.getInt32(outputOffset);
+    this.#noteDuration(performance.now() - beganMillis, action);
+    if (this.#traces?.takesMeasured() === true) this.#trace(this.#traces, source, beganMillis, action);
     return replyBytes;
   }
 
@@ -368,19 +383,26 @@ export class UdpService {
   }
 
   #countRefusal(source: PeerAddress, reason: RefusalReason): void {
+    this.#reason = reason;
     this.#count(REFUSALS_AT + refusalPlace(source.family === 4 ? 0 : 1, this.#kind, reason));
   }
 
   /** Takes note of how long a request took that was served: the action of its reply says which it was. */
-  #noteDuration(millis: number, replyBytes: number, action: number): void {
+  #noteDuration(millis: number, action: number): void {
     const kind =
       action === UdpAction.connect
         ? LatencyKind.udpConnect
         : action === UdpAction.announce
           ? LatencyKind.udpAnnounce
           : LatencyKind.udpScrape;
-    if (replyBytes === 0 || action === UdpAction.error || !this.#counts()) return;
+    if (action === UdpAction.error || !this.#counts()) return;
     recordLatency(this.#counters, LATENCIES_AT, kind, millis * 1000);
+  }
+
+  #trace(traces: RequestTraces, { family }: PeerAddress, beganMillis: number, action: number): void {
+    const kind = REQUEST_KINDS[this.#kind];
+    const outcome = action === UdpAction.error ? REFUSAL_REASONS[this.#reason] : 'ok';
+    traces.offer({ protocol: 'udp', kind, family, outcome, traceparent: '' }, beganMillis);
   }
 
   #counts(): boolean {

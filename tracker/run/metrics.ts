@@ -5,7 +5,7 @@ import type { BanKeeper } from '../api/ban-keeper.ts';
 import { type ApiServer, openApiServer } from '../api/server.ts';
 import { parseSocketAddress, type SocketAddress } from '../config/address.ts';
 import type { TrackerConfig } from '../config/schema.ts';
-import type { Database, DatabaseHooks } from '../db/client.ts';
+import type { Database } from '../db/client.ts';
 import { formatSocketAddress } from '../listen-error.ts';
 import { type CounterRows, countersOf } from '../swarm/counters.ts';
 import type { Store } from '../swarm/store.ts';
@@ -57,19 +57,6 @@ export async function openMetrics(
   const address = { ...bindAddress, port: server.address.port };
   logger.info(`METRICS: Started on: http://${formatSocketAddress(address)}${METRICS_PATH}`);
   return { server, address };
-}
-
-/** What the database tells the metrics. */
-export function databaseRecorder(metrics: Metrics): Required<Pick<DatabaseHooks, 'onCall'>> {
-  return {
-    onCall: (operation) => {
-      const beganMillis = performance.now();
-      return (outcome) => {
-        metrics.count('databaseCalls', { operation, outcome });
-        metrics.observe('databaseCallSeconds', { operation }, (performance.now() - beganMillis) / 1000);
-      };
-    },
-  };
 }
 
 /** Remembers how reloads ended. A start counts as one that succeeded. */

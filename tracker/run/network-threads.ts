@@ -14,6 +14,7 @@ import type { SocketAddress } from '../config/address.ts';
 import type { GateMemory, GateSettings } from '../gate.ts';
 import { ListenError } from '../listen-error.ts';
 import type { ListenerSetup } from '../net/listener.ts';
+import type { RequestTraceSettings, TracedRequest } from '../net/request-traces.ts';
 import type { StoreMemory } from '../swarm/store.ts';
 
 /** What all threads share. */
@@ -24,6 +25,8 @@ export interface SharedMemories {
   readonly counters: SharedArrayBuffer;
   readonly connectionKeys: SharedArrayBuffer;
   readonly gate: GateMemory;
+  /** Absent: nothing is traced. */
+  readonly traces?: RequestTraceSettings | undefined;
 }
 
 /** What a thread is started with. */
@@ -44,7 +47,8 @@ export interface OpenListener {
 
 export type FromWorker =
   | { readonly kind: 'listening'; readonly listeners: readonly OpenListener[] }
-  | { readonly kind: 'failed'; readonly message: string; readonly code: string };
+  | { readonly kind: 'failed'; readonly message: string; readonly code: string }
+  | { readonly kind: 'traced'; readonly request: TracedRequest };
 
 export type ToWorker =
   | {
@@ -71,6 +75,8 @@ interface NetworkThread {
 export class NetworkThreads {
   readonly #threads: readonly NetworkThread[];
   readonly #listeners: OpenListener[] = [];
+  /** Hears of requests that are to be traced. */
+  onTraced: (request: TracedRequest) => void = () => undefined;
   #isStopping = false;
   /** The start failed, and the threads that were there are ended. */
   #isAbandoned = false;
@@ -169,6 +175,9 @@ export class NetworkThreads {
 
   #watch(worker: Worker, onDeath: (error: Error) => void): void {
     let cause: unknown;
+    worker.on('message', (message: FromWorker) => {
+      if (message.kind === 'traced') this.onTraced(message.request);
+    });
     worker.on('error', (error) => {
       cause = error;
     });

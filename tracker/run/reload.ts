@@ -37,6 +37,8 @@ export interface ReloadParts {
   configureLog(logging: TrackerConfig['logging']): void;
   /** Takes over settings that are not in the policy; called after every change, also of certificates. */
   apply(config: TrackerConfig): void;
+  /** Does a turn, with what surrounds it. */
+  around(turn: () => Promise<void>): Promise<void>;
   /** Told how each look ended; `needsRestart`: the configuration holds changes that wait for a restart. */
   onEnd(outcome: ReloadOutcome, needsRestart: boolean): void;
 }
@@ -71,7 +73,7 @@ export class Reload {
 
   /** Reads everything anew, after the turns that are under way. `isAsked`: somebody waits for word in the log. */
   run(isAsked: boolean): Promise<void> {
-    this.#last = this.#last.then(() => this.#turn(isAsked));
+    this.#last = this.#last.then(() => this.#parts.around(() => this.#turn(isAsked)));
     return this.#last;
   }
 

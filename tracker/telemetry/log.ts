@@ -32,6 +32,8 @@ export interface Log {
   readonly logger: Logger;
   /** Takes over other settings; the next line has them. */
   configure(settings: LogSettings): void;
+  /** Adds to each line, from now on, what `fields` says at that moment. */
+  addFields(fields: () => object): void;
 }
 
 /** Stdout as a target. Lines are written at once, so that the last one before an end is never lost. */
@@ -46,10 +48,12 @@ export function stdoutTarget(hasColors: boolean): LogTarget {
 /** Opens the log. */
 export function openLog(settings: LogSettings, target: LogTarget): Log {
   let format = formatterOf(settings, target);
+  let fields = (): object => ({});
   const logger = pino(
     {
       level: pinoLevel(settings.filter),
       base: null,
+      mixin: () => fields(),
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
@@ -60,6 +64,9 @@ export function openLog(settings: LogSettings, target: LogTarget): Log {
     configure(changed) {
       format = formatterOf(changed, target);
       logger.level = pinoLevel(changed.filter);
+    },
+    addFields(added) {
+      fields = added;
     },
   };
 }

@@ -281,6 +281,7 @@ class NativeHttpListener implements EventSource, Ticking {
       return false;
     }
     const forwardedFor = head.forwardedCount === 0 ? '' : this.#forwardedFor();
+    service.readTrace(bytes, head.targetEnd, head.end);
     const bodyBytes = service.answer(bytes, head.targetStart, head.targetEnd, source, forwardedFor);
     const keepsAlive = head.keepsAlive && service.status === 200 && !this.#isClosing;
     this.#reply.finish(

@@ -132,6 +132,7 @@ function createHandler(service: HttpService, clientOf: (socket: Socket) => PeerA
     }
     const forwardedFor = request.headers['x-forwarded-for'] ?? '';
     const joined = typeof forwardedFor === 'string' ? forwardedFor : forwardedFor.join(',');
+    if (service.isTraced) service.traceparent = String(request.headers['traceparent'] ?? '');
     const bodyBytes = service.answer(target, 0, length, source, joined);
     if (service.status !== 200) {
       response.writeHead(service.status, REFUSAL_HEADERS).end(countSent);
