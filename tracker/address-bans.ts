@@ -9,6 +9,7 @@
  *   0 second of the next pardon    4.. per place: tag, errors
  */
 import { randomBytes } from 'node:crypto';
+import type { AddressHash } from './address-hash.ts';
 import { BanReason, BanTable, type BanTableMemory } from './ban-table.ts';
 import type { PeerAddress } from './protocol/model.ts';
 import { sipHash24 } from './sip-hash.ts';
@@ -33,22 +34,23 @@ export class AddressBans {
   readonly #errors: Int32Array;
   readonly #mac = new Int32Array(2);
 
-  private constructor(memory: AddressBansMemory) {
+  private constructor(memory: AddressBansMemory, hash?: AddressHash) {
     this.memory = memory;
-    this.table = BanTable.attach(memory.bans);
+    this.table = BanTable.attach(memory.bans, hash);
     this.#errors = new Int32Array(memory.errors);
   }
 
-  static create(): AddressBans {
+  static create(key?: Int32Array): AddressBans {
     return new AddressBans({
       errors: new SharedArrayBuffer(4 * (HEAD_WORDS + TABLE_WORDS)),
       errorsKey: new Int32Array(new Uint8Array(randomBytes(16)).buffer),
-      bans: BanTable.create().memory,
+      bans: BanTable.create(key).memory,
     });
   }
 
-  static attach(memory: AddressBansMemory): AddressBans {
-    return new AddressBans(memory);
+  /** Uses the bans that another thread made. `hash` is under the key of their table. */
+  static attach(memory: AddressBansMemory, hash?: AddressHash): AddressBans {
+    return new AddressBans(memory, hash);
   }
 
   /** Counts a wrong connection id. With more than `maxErrors`, the address is banned until the next pardon. */

@@ -60,17 +60,27 @@ const CLASS_BITS = 11;
 export class AddressRanges {
   readonly #ipv4: Intervals;
   readonly #ipv6: Intervals;
+  /** What was found for the IPv4 address that was asked for last: a request asks several times. */
+  #lastWord = 0;
+  #lastClasses = 0;
 
   /** Ranges beside those that are always known; overlaps add up. */
   constructor(ranges: readonly ClassedRange[]) {
     const parsed = [...BUILT_IN, ...ranges].map((range) => parseRange(range));
     this.#ipv4 = new Intervals(parsed.filter(({ family }) => family === 4));
     this.#ipv6 = new Intervals(parsed.filter(({ family }) => family === 6));
+    this.#lastClasses = this.#ipv4.find(new PeerAddress().bytes, 1);
   }
 
   /** The bits of `AddressClass` of an address; 0 for one that could be anybody's. */
   classesOf(address: PeerAddress): number {
-    return address.family === 4 ? this.#ipv4.find(address.bytes, 1) : this.#ipv6.find(address.bytes, 4);
+    if (address.family !== 4) return this.#ipv6.find(address.bytes, 4);
+    const word = address.words[0];
+    if (word !== this.#lastWord) {
+      this.#lastWord = word;
+      this.#lastClasses = this.#ipv4.find(address.bytes, 1);
+    }
+    return this.#lastClasses;
   }
 }
 

@@ -11,9 +11,8 @@
  * Whoever writes holds the lock. Readers don't wait: the kind is written last and cleared first, so that they see at
  * worst no ban where one is just coming or going.
  */
-import { randomBytes } from 'node:crypto';
+import { AddressHash, IPV4_NETWORK_MASK } from './address-hash.ts';
 import { type AddressFamily, PeerAddress } from './protocol/model.ts';
-import { halfSipHash } from './swarm/half-sip-hash.ts';
 import { lock, unlock } from './swarm/lock.ts';
 
 const LOCK = 0;
@@ -44,8 +43,6 @@ const SCOPE_BITS = 3;
 const SCOPE_MASK = 2 ** SCOPE_BITS - 1;
 const PREFIX_BITS: Readonly<Record<Scope, number>> = { 1: 32, 2: 24, 3: 128, 4: 64 };
 const ADDRESS_WORDS: Readonly<Record<Scope, number>> = { 1: 1, 2: 1, 3: 4, 4: 2 };
-/** The part of an IPv4 address's word that names its /24, whatever the byte order. */
-const [IPV4_NETWORK_MASK] = new Int32Array(Uint8Array.of(255, 255, 255, 0).buffer);
 
 /** A ban. Times are whole seconds since 1970. */
 export interface Ban {
@@ -74,25 +71,27 @@ export class BanTable {
   readonly memory: BanTableMemory;
   readonly #words: Int32Array;
   readonly #scratch = new Int32Array(4);
+  readonly #hash: AddressHash;
 
-  private constructor(memory: BanTableMemory) {
+  private constructor(memory: BanTableMemory, hash: AddressHash) {
     this.memory = memory;
+    this.#hash = hash;
     this.#words = new Int32Array(memory.buffer);
   }
 
-  static create(): BanTable {
-    const key = new Int32Array(new Uint8Array(randomBytes(8)).buffer);
+  static create(key: Int32Array = AddressHash.createKey()): BanTable {
     const words = HEAD_WORDS + SET_WORDS * 2 ** SETS_LOG2;
-    return new BanTable({ buffer: new SharedArrayBuffer(4 * words), key });
+    return BanTable.attach({ buffer: new SharedArrayBuffer(4 * words), key });
   }
 
-  static attach(memory: BanTableMemory): BanTable {
-    return new BanTable(memory);
+  /** Uses the table that another thread made. `hash` is under its key. */
+  static attach(memory: BanTableMemory, hash: AddressHash = new AddressHash(memory.key)): BanTable {
+    return new BanTable(memory, hash);
   }
 
   /** Bans, with those that have ended and are not removed yet. */
   get size(): number {
-    return Atomics.load(this.#words, BANS);
+    return this.#words[BANS];
   }
 
   /** Why an address is banned at a time: by itself or as one of its network. Costs nothing while nobody is banned. */
@@ -181,6 +180,8 @@ export class BanTable {
 
   #reasonOf(address: PeerAddress, scope: Scope, nowSeconds: number): BanReason {
     const words = this.#words;
+    // With few bans, nearly every set has nobody.
+    if (this.#isEmpty(this.#setOf(address, scope))) return BanReason.none;
     const place = this.#find(this.#firstPlace(address, scope), scope);
     if (place < 0) return BanReason.none;
     const end = words[place + END] >>> 0;
@@ -194,7 +195,7 @@ export class BanTable {
     const words = this.#words;
     const [w0, w1, w2, w3] = this.#scratch;
     for (let place = first; place < first + SET_WORDS; place += PLACE_WORDS) {
-      if ((Atomics.load(words, place + KIND) & SCOPE_MASK) !== scope) continue;
+      if ((words[place + KIND] & SCOPE_MASK) !== scope) continue;
       const at = place + ADDRESS;
       if (words[at] === w0 && words[at + 1] === w1 && words[at + 2] === w2 && words[at + 3] === w3)
         return place;
@@ -243,13 +244,19 @@ export class BanTable {
   }
 
   /** The first place of an address's set. Leaves what of the address counts in the scratch words. */
-  #firstPlace({ words }: PeerAddress, scope: Scope): number {
+  #firstPlace(address: PeerAddress, scope: Scope): number {
+    const { words } = address;
     const scratch = this.#scratch;
     const count = ADDRESS_WORDS[scope];
     for (let i = 0; i < 4; i++) scratch[i] = i < count ? words[i] : 0;
     if (scope === Scope.ipv4Network) scratch[0] &= IPV4_NETWORK_MASK;
-    const { key } = this.memory;
-    const hash = halfSipHash(scratch, 0, count, key[0], key[1]);
+    return this.#setOf(address, scope);
+  }
+
+  /** The first place of the set of an address or its network. */
+  #setOf(address: PeerAddress, scope: Scope): number {
+    this.#hash.read(address);
+    const hash = isNetwork(scope) ? this.#hash.network : this.#hash.address;
     return HEAD_WORDS + (hash & (2 ** SETS_LOG2 - 1)) * SET_WORDS;
   }
 }

@@ -6,7 +6,8 @@
  *
  * A bucket is one number: the time at which it will be full (the generic cell rate algorithm, ITU-T I.371). A request
  * moves that time on by `increment`, and is refused when it lies more than `tolerance` ahead. Being one number, it is
- * changed by one compare-and-exchange.
+ * changed by one compare-and-exchange; and while the bucket is more than half full, when nothing is decided by one
+ * request, by a plain store, which costs a fraction.
  *
  *   per place: tag (0: nobody), time in ticks, which wraps after 68 minutes
  *
@@ -43,10 +44,14 @@ export function bucketSize(perSecond: number, burst: number): BucketSize {
  */
 export function takeToken(words: Int32Array, at: number, nowTicks: number, size: BucketSize): number {
   for (;;) {
-    const time = Atomics.load(words, at);
+    const time = words[at];
     const backlog = backlogOf(time, nowTicks, size);
     if (backlog > size.tolerance) return backlog - size.tolerance;
     const next = (nowTicks + backlog + size.increment) | 0;
+    if (backlog < size.tolerance >> 1) {
+      words[at] = next;
+      return 0;
+    }
     if (Atomics.compareExchange(words, at, time, next) === time) return 0;
   }
 }
@@ -92,8 +97,8 @@ export class BucketTable {
       fullest = place;
       least = backlog;
     }
-    Atomics.store(words, fullest + 1, (nowTicks + size.increment) | 0);
-    Atomics.store(words, fullest, wanted);
+    words[fullest + 1] = (nowTicks + size.increment) | 0;
+    words[fullest] = wanted;
     return 0;
   }
 

@@ -6,6 +6,7 @@
  * Bans and buckets are in shared memory. Settings are plain values, which the main thread sends to each thread anew when
  * they change.
  */
+import { AddressHash } from './address-hash.ts';
 import { AddressClass, AddressRanges, type ClassedRange, LOCAL_CLASSES } from './address-ranges.ts';
 import { AddressBans, type AddressBansMemory } from './address-bans.ts';
 import { BanReason } from './ban-table.ts';
@@ -30,7 +31,7 @@ export interface GateSettings {
   readonly sourcePolicy: SourcePolicy;
 }
 
-/** What another thread needs: can be posted to a worker. */
+/** What another thread needs: can be posted to a worker. Bans and limits hash addresses under one key. */
 export interface GateMemory {
   readonly bans: AddressBansMemory;
   readonly limits: RateLimitsMemory;
@@ -82,8 +83,9 @@ export class Gate {
 
   /** `counters`: the thread's row. */
   constructor(memory: GateMemory, settings: GateSettings, policy: Policy, counters: Float64Array) {
-    this.#bans = AddressBans.attach(memory.bans);
-    this.#limits = RateLimits.attach(memory.limits);
+    const hash = new AddressHash(memory.limits.key);
+    this.#bans = AddressBans.attach(memory.bans, hash);
+    this.#limits = RateLimits.attach(memory.limits, hash);
     this.#policy = policy;
     this.#counters = counters;
     this.update(settings);
@@ -91,7 +93,8 @@ export class Gate {
 
   /** Makes the memory that the gates of all threads share. */
   static createMemory(): GateMemory {
-    return { bans: AddressBans.create().memory, limits: RateLimits.create().memory };
+    const key = AddressHash.createKey();
+    return { bans: AddressBans.create(key).memory, limits: RateLimits.create(key).memory };
   }
 
   /** Takes over changed settings. */

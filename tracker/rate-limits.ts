@@ -5,10 +5,9 @@
  * Each client has two buckets: one for requests that prove where they come from (a valid connection id, a TCP
  * connection), and one for those that don't. So nobody can use up the share of another by forging its address.
  */
-import { randomBytes } from 'node:crypto';
+import { AddressHash, IPV4_NETWORK_MASK } from './address-hash.ts';
 import { BucketTable, type BucketSize, bucketSize, takeToken, TICKS_PER_SECOND } from './bucket-table.ts';
 import type { PeerAddress } from './protocol/model.ts';
-import { halfSipHash } from './swarm/half-sip-hash.ts';
 
 /** The limit that a request runs into. */
 export const RateLimit = { none: 0, address: 1, network: 2, overall: 3 } as const;
@@ -32,7 +31,7 @@ export interface RateLimitsMemory {
   readonly addresses: SharedArrayBuffer;
   readonly networks: SharedArrayBuffer;
   readonly overall: SharedArrayBuffer;
-  /** Key of the hashes, so that nobody outside can choose what collides: two words for places, two for tags. */
+  /** Key of the hashes. */
   readonly key: Int32Array;
 }
 
@@ -43,16 +42,13 @@ const OVERALL_STRIDE_WORDS = 32;
 /** At high rates a thread takes from the common bucket for several requests at a time: less to share, and less rounding. */
 const OVERALL_STEP_RATE = 16_384;
 const UNPROVEN_TAG = 0x5bd1e995;
-/** The part of an IPv4 address's word that names its /24, whatever the byte order. */
-const [IPV4_NETWORK_MASK] = new Int32Array(Uint8Array.of(255, 255, 255, 0).buffer);
-const IPV6_NETWORK_WORDS = 2;
 
 export class RateLimits {
   readonly memory: RateLimitsMemory;
   readonly #addresses: BucketTable;
   readonly #networks: BucketTable;
   readonly #overall: Int32Array;
-  readonly #scratch = new Int32Array(1);
+  readonly #hash: AddressHash;
   #addressSize: BucketSize | null = null;
   #networkSize: BucketSize | null = null;
   #overallSize: BucketSize | null = null;
@@ -62,25 +58,26 @@ export class RateLimits {
   #nowTicks = 0;
   #waitTicks = 0;
 
-  private constructor(memory: RateLimitsMemory) {
+  private constructor(memory: RateLimitsMemory, hash: AddressHash) {
     this.memory = memory;
+    this.#hash = hash;
     this.#addresses = BucketTable.attach(memory.addresses);
     this.#networks = BucketTable.attach(memory.networks);
     this.#overall = new Int32Array(memory.overall);
   }
 
-  static create(): RateLimits {
-    return new RateLimits({
+  static create(key: Int32Array = AddressHash.createKey()): RateLimits {
+    return RateLimits.attach({
       addresses: BucketTable.create(SETS_LOG2).buffer,
       networks: BucketTable.create(SETS_LOG2).buffer,
       overall: new SharedArrayBuffer(4 * 2 * OVERALL_STRIDE_WORDS),
-      key: new Int32Array(new Uint8Array(randomBytes(16)).buffer),
+      key,
     });
   }
 
-  /** Uses the buckets that another thread made. It has no limits until it is told some. */
-  static attach(memory: RateLimitsMemory): RateLimits {
-    return new RateLimits(memory);
+  /** Uses the buckets that another thread made. It has no limits until it is told some. `hash` is under their key. */
+  static attach(memory: RateLimitsMemory, hash: AddressHash = new AddressHash(memory.key)): RateLimits {
+    return new RateLimits(memory, hash);
   }
 
   /** Takes over limits, for this thread. Buckets keep their times, which mean the same under any limit. */
@@ -113,12 +110,19 @@ export class RateLimits {
   /** Counts a request, and says which limit it runs into. What one limit refuses is not counted by the next. */
   take(address: PeerAddress, isProven: boolean): RateLimit {
     const salt = isProven ? 0 : UNPROVEN_TAG;
+    const isIpv4 = address.family === 4;
+    const hash = this.#hash;
+    const now = this.#nowTicks;
+    hash.read(address);
     if (this.#addressSize !== null) {
-      this.#waitTicks = this.#takeAddress(address, salt, this.#addressSize);
+      // An IPv4 address is its own tag; IPv6 addresses are told apart by their whole hash.
+      const tag = isIpv4 ? address.words[0] : hash.address;
+      this.#waitTicks = this.#addresses.take(hash.address, tag ^ salt, now, this.#addressSize);
       if (this.#waitTicks > 0) return RateLimit.address;
     }
     if (this.#networkSize !== null) {
-      this.#waitTicks = this.#takeNetwork(address, salt, this.#networkSize);
+      const tag = isIpv4 ? address.words[0] & IPV4_NETWORK_MASK : hash.network;
+      this.#waitTicks = this.#networks.take(hash.network, tag ^ salt, now, this.#networkSize);
       if (this.#waitTicks > 0) return RateLimit.network;
     }
     if (this.#overallSize !== null) {
@@ -126,22 +130,6 @@ export class RateLimits {
       if (this.#waitTicks > 0) return RateLimit.overall;
     }
     return RateLimit.none;
-  }
-
-  #takeAddress({ words, family }: PeerAddress, salt: number, size: BucketSize): number {
-    const count = family === 4 ? 1 : 4;
-    const tag = family === 4 ? words[0] : this.#tag(words, count);
-    return this.#addresses.take(this.#hash(words, count), tag ^ salt, this.#nowTicks, size);
-  }
-
-  #takeNetwork({ words, family }: PeerAddress, salt: number, size: BucketSize): number {
-    if (family === 4) {
-      const scratch = this.#scratch;
-      scratch[0] = words[0] & IPV4_NETWORK_MASK;
-      return this.#networks.take(this.#hash(scratch, 1), scratch[0] ^ salt, this.#nowTicks, size);
-    }
-    const tag = this.#tag(words, IPV6_NETWORK_WORDS) ^ salt;
-    return this.#networks.take(this.#hash(words, IPV6_NETWORK_WORDS), tag, this.#nowTicks, size);
   }
 
   #takeOverall(lane: number, size: BucketSize): number {
@@ -152,14 +140,5 @@ export class RateLimits {
     const waitTicks = takeToken(this.#overall, lane * OVERALL_STRIDE_WORDS, this.#nowTicks, size);
     if (waitTicks === 0) this.#overallCredit[lane] = this.#overallStep - 1;
     return waitTicks;
-  }
-
-  #hash(words: Int32Array, count: number): number {
-    return halfSipHash(words, 0, count, this.memory.key[0], this.memory.key[1]);
-  }
-
-  /** What tells IPv6 addresses apart that share a place; an IPv4 address is its own tag. */
-  #tag(words: Int32Array, count: number): number {
-    return halfSipHash(words, 0, count, this.memory.key[2], this.memory.key[3]);
   }
 }

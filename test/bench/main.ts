@@ -6,11 +6,12 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { benchApi } from './api-bench.ts';
+import { benchFlood } from './flood-bench.ts';
 import { benchHttp } from './http-bench.ts';
 import { benchMemory } from './memory-bench.ts';
 import { fetchOpentracker } from './opentracker.ts';
 import { PROFILES } from './population.ts';
-import { type BenchServer, type Protocol, SERVERS } from './servers.ts';
+import { type BenchServer, FLOOD_LIMIT, LIMITED_TRACKER, type Protocol, SERVERS } from './servers.ts';
 import { benchSnapshot } from './snapshot-bench.ts';
 import { benchStart } from './start-bench.ts';
 import { benchUdp } from './udp-bench.ts';
@@ -108,6 +109,18 @@ program
     await benchStart({ servers: await chooseServers('udp', servers), rounds, serverCpus, folder: out });
   });
 
+program
+  .command('flood')
+  .description('What floods cost the clients that behave, and the memory of the tracker')
+  .option('--seconds <seconds>', 'seconds of each phase', parseCount, 5)
+  .option('--server-cpus <list>', 'processors of the server, as taskset takes them', '0')
+  .option('--client-cpu <number>', 'processor of the load', '1')
+  .option('--out <folder>', 'where the figures go', DEFAULT_FOLDER)
+  .action(async ({ seconds, serverCpus, clientCpu, out }: RoundOptions) => {
+    const server = LIMITED_TRACKER;
+    await benchFlood({ server, limit: FLOOD_LIMIT, seconds, serverCpus, clientCpu, folder: out });
+  });
+
 try {
   await program.parseAsync();
 } catch (error) {
@@ -156,7 +169,7 @@ async function chooseServers(protocol: Protocol, names: string | undefined): Pro
       const server = fitting.find((each) => each.name === name);
       if (server !== undefined) return server;
       return program.error(`no server ${name}; there are ${fitting.map((each) => each.name).join(', ')}`);
-    }) ?? fitting;
+    }) ?? fitting.filter(({ isSpecial }) => isSpecial !== true);
   const present = wanted.filter((server) => {
     const obstacle = server.obstacle();
     console.log(`${server.name}: ${obstacle === undefined ? server.remark : `left out (${obstacle})`}`);

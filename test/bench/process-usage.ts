@@ -17,3 +17,13 @@ export function readResidentBytes(pid: number): number {
   const status = readFileSync(`/proc/${pid}/status`, 'latin1');
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024;
 }
+
+/** Datagrams that the kernel dropped for the IPv4 sockets on a local port, since they were opened. */
+export function readUdpDrops(port: number): number {
+  const local = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  const lines = readFileSync('/proc/net/udp', 'latin1').trim().split('\n').slice(1);
+  return lines
+    .map((line) => line.trim().split(/\s+/))
+    .filter((fields) => fields[1].endsWith(local))
+    .reduce((sum, fields) => sum + Number(fields.at(-1)), 0);
+}

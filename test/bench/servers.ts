@@ -42,6 +42,8 @@ export interface BenchServer {
   readonly protocols: readonly Protocol[];
   /** What to know when comparing: said above the report. */
   readonly remark: string;
+  /** Measured only where it is named. */
+  readonly isSpecial?: boolean;
   /** Why it can't be measured here; undefined when it can. */
   obstacle(): string | undefined;
   invocation(context: StartContext): Invocation;
@@ -77,6 +79,7 @@ const ASK_AGAIN_MILLIS = 5;
 export const SERVERS: readonly BenchServer[] = [
   ours('tracker', 'native'),
   ours('tracker-portable', 'portable'),
+  { ...ours('tracker-guarded', 'native', guarded), isSpecial: true },
   {
     name: 'echo',
     protocols: ['udp'],
@@ -189,7 +192,40 @@ export async function startServer(server: BenchServer, options: ServerOptions): 
   return { pid: child.pid ?? 0, port, readyMillis: performance.now() - startMillis, stop };
 }
 
-function ours(name: string, sockets: 'native' | 'portable'): BenchServer {
+/** The limit of one address that a tracker for `bench flood` has, in requests per second. */
+export const FLOOD_LIMIT = 2_000;
+
+/** A tracker that limits each address, loopback ones too. */
+export const LIMITED_TRACKER = ours(
+  'tracker-limited',
+  'native',
+  () =>
+    `[limits]\nexempt_private = false\n\n[limits.per_ip]\nrequests_per_second = ${FLOOD_LIMIT}\nburst = ${FLOOD_LIMIT}`,
+);
+
+/** All of abuse control, with numbers that nobody reaches: what is measured is the looking. */
+function guarded(folder: string): string {
+  const bans = join(folder, 'bans.json');
+  const ban = { address: '203.0.113.7', prefix_bits: 32, reason: 'by_hand', since: 0, until: null };
+  writeFileSync(bans, JSON.stringify({ version: 1, bans: [ban] }));
+  const bucket = 'requests_per_second = 50000\nburst = 30000000';
+  return [
+    '[limits]\nexempt_private = false\nexempt = ["198.51.100.0/24"]\nmax_swarms = 4000000000',
+    'max_peers_per_swarm = 4000000000\nmax_peers_per_ip = 4000000000',
+    `[limits.per_ip]\n${bucket}`,
+    `[limits.per_network]\n${bucket}`,
+    '[limits.overall]\nrequests_per_second = 10000000',
+    `[bans]\npath = ${JSON.stringify(bans)}`,
+    '[source_guard]\ncluster_ranges = ["10.96.0.0/12", "2001:db8::/32"]',
+    '[proxy_protocol]\ntrusted_proxies = ["198.51.100.0/24"]',
+  ].join('\n');
+}
+
+function ours(
+  name: string,
+  sockets: 'native' | 'portable',
+  moreToml: (folder: string) => string = () => '',
+): BenchServer {
   return {
     name,
     protocols: ['udp', 'http'],
@@ -207,6 +243,7 @@ function ours(name: string, sockets: 'native' | 'portable'): BenchServer {
           '[health_check_api]\nbind_address = "127.0.0.1:0"',
           '[metrics]\nbind_address = "127.0.0.1:0"',
           `[network]\nworkers = ${workers}\nsockets = "${sockets}"`,
+          moreToml(folder),
         ].join('\n\n'),
       );
       return node('tracker/cli/main.ts', 'run', '--config', file);

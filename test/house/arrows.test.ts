@@ -10,6 +10,7 @@ import { importsOf, readSources, type Source } from './sources.ts';
 const CORE = [
   'tracker/access.ts',
   'tracker/address-bans.ts',
+  'tracker/address-hash.ts',
   'tracker/address-ranges.ts',
   'tracker/ban-table.ts',
   'tracker/bucket-table.ts',
