@@ -12,7 +12,10 @@ export function decodeEscape(bytes: Uint8Array, at: number, end: number): number
 
 /** The value of a hex digit, -1 when the byte is none. */
 export function hexDigit(byte: number): number {
-  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
-  const lower = byte | 0x20;
-  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1;
+  return HEX_VALUES[byte];
 }
+
+/** By byte. Whether a digit of a hash is a letter follows no pattern: a branch on it would often be guessed wrong. */
+const HEX_VALUES = Int8Array.from({ length: 256 }, (_, byte) =>
+  '0123456789abcdef'.indexOf(String.fromCharCode(byte).toLowerCase()),
+);
