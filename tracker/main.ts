@@ -17,7 +17,7 @@ import type { LoadedConfig } from './config/load.ts';
 import { namedFiles } from './config/named-files.ts';
 import type { TrackerConfig } from './config/schema.ts';
 import { ConnectionKeys } from './connection-keys.ts';
-import { openLoggedDatabase, untilAborted, whenAvailable } from './run/database-start.ts';
+import { databaseTrouble, openLoggedDatabase, untilAborted, whenAvailable } from './run/database-start.ts';
 import type { Database } from './db/client.ts';
 import { DatabaseError } from './db/error.ts';
 import { driverOf } from './db/model.ts';
@@ -241,10 +241,7 @@ async function startHealth(
   const app = createHealthApp({
     services: () => services,
     readiness: () => ({ ready: obstacles.size === 0, reasons: [...obstacles] }),
-    databaseTrouble: () => {
-      const state = whereabouts.database?.state();
-      return state?.kind === 'down' ? `the database does not answer: ${state.message}` : null;
-    },
+    databaseTrouble: () => whereabouts.database && databaseTrouble(whereabouts.database),
     snapshotTrouble: () => whereabouts.snapshots?.trouble ?? null,
     ...(tracing !== null && healthObserver(tracing)),
   });

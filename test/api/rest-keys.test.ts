@@ -315,6 +315,8 @@ test('keeps a key that is created while a reload runs', async (context) => {
   assert.equal(server.access.checkKey(KEY, 0), KeyState.valid);
 });
 
+/** What the answer to a change adds when the database may have made it. */
+const DOUBT = '; whether it was done all the same is seen when the database answers again';
 const failures: readonly [DatabaseErrorCode, string][] = [
   ['unavailable', 'Failed to connect to MySQL database: told by the \\"server\\"'],
   ['closed', 'Failed to connect to MySQL database: told by the \\"server\\"'],
@@ -352,9 +354,10 @@ for (const [code, text] of failures) {
     server.access.addInfoHash('b'.repeat(40));
     for (const [method, path, attempt] of attempts) {
       const answer = await server.ask(method, path);
+      const doubt = code === 'unavailable' && method !== 'GET' ? DOUBT : '';
       assert.deepEqual(
         [answer.status, answer.type, answer.body],
-        [500, TEXT, `Unhandled rejection: Err { reason: "${attempt}: ${text}" }`],
+        [500, TEXT, `Unhandled rejection: Err { reason: "${attempt}: ${text}${doubt}" }`],
       );
     }
     assert.deepEqual([server.access.keysSize, server.access.whitelistSize], [1, 1]);

@@ -125,7 +125,7 @@ describe('an SQLite file', () => {
     const states: DatabaseState[] = [];
     const database = await site.open(
       { onStateChange: (state) => states.push(state) },
-      { ...defaultTiming, callDeadlineMillis: 2_000 },
+      { ...defaultTiming, callDeadlineMillis: 2_000, changeDeadlineMillis: 2_000 },
     );
     const holder = await site.direct.transaction();
     await holder('whitelist').insert({ info_hash: '9'.padStart(40, '0') });

@@ -5,8 +5,11 @@
 import { DatabaseError } from '../db/error.ts';
 import type { DatabaseDriver } from '../db/model.ts';
 import { TableFullError } from '../shared-table.ts';
-import { NoDatabaseError } from './durability.ts';
+import { NoDatabaseError, TurnTimeoutError, UncertainChangeError } from './durability.ts';
 import { DONE, type Reply, unhandled } from './reply.ts';
+
+/** Those whose message is for the client. */
+const OWN_ERRORS = [NoDatabaseError, TurnTimeoutError, TableFullError];
 
 /**
  * Does `work` and answers `{"status":"ok"}`, or what `work` answers. When it fails, 500 with a reason that begins with
@@ -30,7 +33,11 @@ function failedTo(attempt: string, cause: string): Reply {
 }
 
 function causeText(error: unknown): string {
-  if (error instanceof NoDatabaseError || error instanceof TableFullError) return error.message;
+  if (error instanceof UncertainChangeError) {
+    const cause = error.failure === null ? error.message : causeText(error.failure);
+    return `${cause}; whether it was done all the same is seen when the database answers again`;
+  }
+  if (OWN_ERRORS.some((kind) => error instanceof kind) && error instanceof Error) return error.message;
   if (!(error instanceof DatabaseError)) throw error;
   switch (error.code) {
     case 'unavailable':

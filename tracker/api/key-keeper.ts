@@ -5,27 +5,26 @@
 import { randomInt } from 'node:crypto';
 import { type Access, type AccessKey, KEY_BYTES } from '../access.ts';
 import type { Database } from '../db/client.ts';
-import { requireDatabase, Turns } from './durability.ts';
+import { DurableChanges } from './durability.ts';
 
 const KEY_CHARACTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 
 export class KeyKeeper {
   readonly #access: Access;
-  readonly #database: Database | null;
-  readonly #turns = new Turns();
+  readonly #changes: DurableChanges;
 
   constructor(access: Access, database: Database | null) {
     this.#access = access;
-    this.#database = database;
+    this.#changes = new DurableChanges(database, async (from) => access.replaceKeys(await from.loadKeys()));
   }
 
   /**
-   * Adds a key. Rejects with `DatabaseError` (code `duplicate` when the key is there), `NoDatabaseError`, or
-   * `TableFullError` when memory holds as many keys as it may.
+   * Adds a key. Rejects with `DatabaseError` (code `duplicate` when the key is there), as `DurableChanges.change` does, or
+   * with `TableFullError` when memory holds as many keys as it may.
    */
   add(key: AccessKey): Promise<void> {
-    return this.#turns.take(async () => {
-      await requireDatabase(this.#database).addKey(key);
+    return this.#changes.change(async (database) => {
+      await database.addKey(key);
       // Another program may have removed the key from the database, so that memory still holds it as it was.
       this.#access.removeKey(key.key);
       this.#access.addKey(key);
@@ -34,8 +33,8 @@ export class KeyKeeper {
 
   /** Removes a key. Resolves with whether the database had it. Rejects as `add`. */
   remove(key: string): Promise<boolean> {
-    return this.#turns.take(async () => {
-      const removed = await requireDatabase(this.#database).removeKey(key);
+    return this.#changes.change(async (database) => {
+      const removed = await database.removeKey(key);
       this.#access.removeKey(key);
       return removed;
     });
@@ -43,9 +42,7 @@ export class KeyKeeper {
 
   /** Replaces the keys in memory by those in the database; on failure those in memory stay. Rejects as `add`. */
   reload(): Promise<void> {
-    return this.#turns.take(async () => {
-      this.#access.replaceKeys(await requireDatabase(this.#database).loadKeys());
-    });
+    return this.#changes.reload();
   }
 }
 

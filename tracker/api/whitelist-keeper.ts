@@ -4,41 +4,40 @@
  */
 import type { Access } from '../access.ts';
 import type { Database } from '../db/client.ts';
-import { requireDatabase, Turns } from './durability.ts';
+import { DurableChanges } from './durability.ts';
 
 export class WhitelistKeeper {
   readonly #access: Access;
-  readonly #database: Database | null;
-  readonly #turns = new Turns();
+  readonly #changes: DurableChanges;
 
   constructor(access: Access, database: Database | null) {
     this.#access = access;
-    this.#database = database;
+    this.#changes = new DurableChanges(database, async (from) =>
+      access.replaceInfoHashes(await from.loadWhitelist()),
+    );
   }
 
   /**
-   * Adds an info hash; does nothing when it is listed. Rejects with `DatabaseError`, `NoDatabaseError`, or
+   * Adds an info hash; does nothing when it is listed. Rejects as `DurableChanges.change` does, or with
    * `TableFullError` when memory holds as many as it may.
    */
   add(infoHash: string): Promise<void> {
-    return this.#turns.take(async () => {
-      await requireDatabase(this.#database).addToWhitelist(infoHash);
+    return this.#changes.change(async (database) => {
+      await database.addToWhitelist(infoHash);
       this.#access.addInfoHash(infoHash);
     });
   }
 
   /** Removes an info hash; does nothing when it is not listed. Rejects as `add`. */
   remove(infoHash: string): Promise<void> {
-    return this.#turns.take(async () => {
-      await requireDatabase(this.#database).removeFromWhitelist(infoHash);
+    return this.#changes.change(async (database) => {
+      await database.removeFromWhitelist(infoHash);
       this.#access.removeInfoHash(infoHash);
     });
   }
 
   /** Replaces the list in memory by that in the database; on failure the one in memory stays. Rejects as `add`. */
   reload(): Promise<void> {
-    return this.#turns.take(async () => {
-      this.#access.replaceInfoHashes(await requireDatabase(this.#database).loadWhitelist());
-    });
+    return this.#changes.reload();
   }
 }

@@ -63,17 +63,26 @@ export interface Database {
   state(): DatabaseState;
   /** Calls that have no answer yet. */
   callsWaiting(): number;
+  /** How long the oldest of them has waited, those aside that read a whole table; 0 when none waits. */
+  silenceMillis(): number;
   /** New connections to MySQL use these; a database that is down is tried again at once. */
   updateCredentials(credentials: MysqlCredentials): void;
   /** Looks at once for a database that is down, instead of after a pause. */
   retry(): void;
-  /** Ends the calls that run, closes the database and its thread. Later calls reject with `closed`. */
-  close(): Promise<void>;
+  /**
+   * Ends the calls that run, closes the database and its thread: all by force after `limitMillis`, by default the time of
+   * a call. Later calls reject with `closed`.
+   */
+  close(limitMillis?: number): Promise<void>;
 }
 
 interface PendingCall {
   readonly name: OperationName;
   readonly timer: NodeJS.Timeout;
+  /** When it was sent, by the monotonic clock. */
+  readonly sentMillis: number;
+  /** Whether it may take its time, since it reads a whole table. */
+  readonly isLong: boolean;
   resolve(value: unknown): void;
   reject(error: DatabaseError): void;
 }
@@ -224,7 +233,8 @@ export async function openDatabase(
       lastId += 1;
       const id = lastId;
       const timer = setTimeout(() => expire(id, deadlineMillis), deadlineMillis);
-      pending.set(id, { name, timer, resolve, reject });
+      const isLong = deadlineMillis > timing.callDeadlineMillis;
+      pending.set(id, { name, timer, sentMillis: performance.now(), isLong, resolve, reject });
       // The compiler can't see that a name and its arguments, both generic here, make one member of the union.
       send({ kind: 'call', id, name, args, deadlineMillis: Date.now() + deadlineMillis } as Call);
     });
@@ -245,15 +255,16 @@ export async function openDatabase(
     addKey(key) {
       assert(keyPattern.test(key.key), 'a key has 32 ASCII letters and digits');
       assert(key.validUntilSeconds === null || Number.isSafeInteger(key.validUntilSeconds));
-      return request('addKey', [key]);
+      return request('addKey', [key], timing.changeDeadlineMillis);
     },
-    removeKey: (key) => request('removeKey', [key]),
+    removeKey: (key) => request('removeKey', [key], timing.changeDeadlineMillis),
     loadWhitelist: () => request('loadWhitelist', [], timing.loadDeadlineMillis),
     addToWhitelist(infoHash) {
       assert.match(infoHash, infoHashPattern);
-      return request('addToWhitelist', [infoHash]);
+      return request('addToWhitelist', [infoHash], timing.changeDeadlineMillis);
     },
-    removeFromWhitelist: (infoHash) => request('removeFromWhitelist', [infoHash]),
+    removeFromWhitelist: (infoHash) =>
+      request('removeFromWhitelist', [infoHash], timing.changeDeadlineMillis),
     loadCompleted: (infoHashes) => request('loadCompleted', [infoHashes]),
     addCompleted(batchId, increments) {
       assert.match(batchId, batchIdPattern);
@@ -265,6 +276,10 @@ export async function openDatabase(
     totalCompleted: () => request('totalCompleted', []),
     state: () => state,
     callsWaiting: () => pending.size,
+    silenceMillis() {
+      const sent = [...pending.values()].filter(({ isLong }) => !isLong).map(({ sentMillis }) => sentMillis);
+      return sent.length === 0 ? 0 : performance.now() - Math.min(...sent);
+    },
     updateCredentials(credentials) {
       if (!closed && crash === undefined) {
         send({ kind: 'credentials', credentials });
@@ -275,13 +290,13 @@ export async function openDatabase(
         send({ kind: 'retry' });
       }
     },
-    async close() {
+    async close(limitMillis = timing.callDeadlineMillis) {
       if (!closed && crash === undefined) {
         closed = true;
         send({ kind: 'close' });
       }
       // A thread that is stuck is ended the hard way; what it was asked was never acknowledged.
-      const patience = setTimeout(() => void worker.terminate(), timing.callDeadlineMillis);
+      const patience = setTimeout(() => void worker.terminate(), limitMillis);
       await ended.promise;
       clearTimeout(patience);
     },

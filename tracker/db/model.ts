@@ -59,6 +59,8 @@ export type LoadedTable = 'keys' | 'whitelist';
 export interface DatabaseTiming {
   /** A call that has no answer by then rejects with `unavailable`. */
   readonly callDeadlineMillis: number;
+  /** The same for a change of keys or the whitelist, for which somebody waits. */
+  readonly changeDeadlineMillis: number;
   /** The same for the calls that read a whole table. */
   readonly loadDeadlineMillis: number;
   /** The first and the longest pause between two tries to reach a database that is away. */
@@ -68,6 +70,7 @@ export interface DatabaseTiming {
 
 export const defaultTiming: DatabaseTiming = {
   callDeadlineMillis: 10_000,
+  changeDeadlineMillis: 4_000,
   loadDeadlineMillis: 60_000,
   retryMinMillis: 500,
   retryMaxMillis: 30_000,

@@ -12,6 +12,8 @@ import type { Logger } from '../telemetry/log.ts';
 
 /** How often a database that is away is asked again, when the tracker can't start without it. */
 const RETRY_MILLIS = 1_000;
+/** A call that waits for longer is worth a word, before it is given up. */
+const SILENCE_MILLIS = 3_000;
 
 /** Opens the database. `onCrash` is called when its thread dies later. Rejects with `DatabaseError`. */
 export function openLoggedDatabase(
@@ -53,6 +55,15 @@ export async function whenAvailable(
       renew(login, config);
     }
   }
+}
+
+/** A sentence about a database that does not answer; null when all is well with it. */
+export function databaseTrouble(database: Database): string | null {
+  const state = database.state();
+  if (state.kind === 'down') return `the database does not answer: ${state.message}`;
+  const silenceMillis = database.silenceMillis();
+  if (silenceMillis < SILENCE_MILLIS) return null;
+  return `the database does not answer: a call waits for ${Math.round(silenceMillis / 1000)} s`;
 }
 
 /** The login of a database, which may change while it is open. What is read now is what it was opened with. */
