@@ -20,6 +20,8 @@ import { needs } from './support/parts.ts';
 import { waitFor } from './support/waiting.ts';
 import { Announcer, RULES } from './swarm/announcing.ts';
 
+/** Longer than any of these ends takes. */
+const STOP_MILLIS = 60_000;
 const PERSISTENT = { ...RULES, persistCompleted: true };
 
 describe('Completed counters', () => {
@@ -29,7 +31,7 @@ describe('Completed counters', () => {
     await database.addCompleted('earlier', new Map([[infoHash, 5]]));
     assert.equal(complete(store, infoHash), 1);
     // The last round writes and asks for what there is.
-    await sync().stop();
+    await sync().stop(STOP_MILLIS);
     assert.equal(completedOf(store, infoHash), 6);
     assert.equal((await database.loadCompleted([infoHash])).get(infoHash), 6);
   });
@@ -41,7 +43,7 @@ describe('Completed counters', () => {
     await waitFor('the sum', () => running.totalCompleted === 5);
     complete(store, randomBytes(20).toString('hex'));
     await waitFor('the sum with the new one', () => running.totalCompleted === 6);
-    await running.stop();
+    await running.stop(STOP_MILLIS);
   });
 
   test('of two trackers over one database are added', async (context) => {
@@ -50,8 +52,8 @@ describe('Completed counters', () => {
     const infoHash = randomBytes(20).toString('hex');
     complete(store, infoHash);
     complete(otherStore, infoHash);
-    await sync().stop();
-    await new CompletedSync(otherStore, database, policy, hooks).stop();
+    await sync().stop(STOP_MILLIS);
+    await new CompletedSync(otherStore, database, policy, hooks).stop(STOP_MILLIS);
     assert.equal((await database.loadCompleted([infoHash])).get(infoHash), 2);
     assert.equal(completedOf(otherStore, infoHash), 2);
   });
@@ -70,7 +72,7 @@ describe('Completed counters', () => {
     policy.apply(configOf(true));
     assert.equal(complete(store, infoHash), 7);
     await waitFor('the new download in the database', () => running.totalCompleted === 6);
-    await running.stop();
+    await running.stop(STOP_MILLIS);
     assert.equal(completedOf(store, infoHash), 7);
     assert.equal((await database.loadCompleted([infoHash])).get(infoHash), 6);
   });
@@ -80,7 +82,7 @@ describe('Completed counters that are left when the tracker ends', needs('mariad
   test('are written to a database that has come back, without the pause before its next try', async (context) => {
     const { parts, link, infoHash } = await startWithoutDatabase(context);
     await link.restore();
-    await parts.running.stop();
+    await parts.running.stop(STOP_MILLIS);
     assert.deepEqual(parts.losses, []);
     assert.equal((await parts.database.loadCompleted([infoHash])).get(infoHash), 1);
   });
@@ -89,8 +91,28 @@ describe('Completed counters that are left when the tracker ends', needs('mariad
     const { parts } = await startWithoutDatabase(context);
     // One more, that came after the batch which waits.
     complete(parts.store, randomBytes(20).toString('hex'));
-    await parts.running.stop();
+    await parts.running.stop(STOP_MILLIS);
     assert.deepEqual(parts.losses, [2]);
+  });
+
+  test('hold the end up no longer than it allows when the database falls silent, and are told of', async (context) => {
+    const access = await (await sharedMariadb()).createDatabase();
+    const link = await openLink(access);
+    context.after(() => link.close());
+    // A call that lasts longer than the test may.
+    const timing = { ...defaultTiming, callDeadlineMillis: 120_000 };
+    const database = await openDatabase({ ...access, host: link.host, port: link.port }, {}, timing);
+    const parts = partsAround(context, database);
+    const running = parts.sync();
+    await waitFor('the first round', () => database.callsWaiting() === 0 && running.torrentsWaiting === 0);
+    link.freeze();
+    complete(parts.store, randomBytes(20).toString('hex'));
+    await waitFor('a call', () => database.callsWaiting() > 0);
+    const began = performance.now();
+    await running.stop(100);
+    await database.close(100);
+    assert.ok(performance.now() - began < 60_000, 'long before the call is over');
+    assert.deepEqual(parts.losses, [1]);
   });
 });
 

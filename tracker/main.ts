@@ -60,8 +60,17 @@ import { UndoStack } from './run/undo-stack.ts';
 
 export type { RunningService } from './run/services.ts';
 
+/** The time of a whole stop, which its parts share: less than who stops trackers waits for (`cli/run-command.ts`). */
+const STOP_MILLIS = 22_000;
 /** The time that requests which have come are given to be answered when the tracker stops. */
 const STOP_GRACE_MILLIS = 5_000;
+/** The longest that the last snapshot, the last downloads, and the end of the database take. */
+const LAST_SNAPSHOT_MILLIS = 10_000;
+const LAST_DOWNLOADS_MILLIS = 10_000;
+const DATABASE_END_MILLIS = 5_000;
+/** What a part leaves, of a time that is nearly over, to what is stopped behind it. */
+const LEFT_BY_SNAPSHOT_MILLIS = 5_000;
+const LEFT_BY_DOWNLOADS_MILLIS = 2_000;
 
 export interface StartOptions {
   readonly loaded: LoadedConfig;
@@ -123,7 +132,7 @@ export async function startTracker(options: StartOptions): Promise<RunningTracke
   try {
     return await startParts(options, started);
   } catch (error) {
-    await started.undo(options.log.logger);
+    await started.undo(options.log.logger, STOP_MILLIS);
     if (error instanceof ListenError) throw new StartError(error.message, { cause: error });
     if (error instanceof DatabaseError) {
       throw new StartError(error.message, { cause: error, isUsage: error.code === 'unopenable' });
@@ -172,7 +181,9 @@ async function startParts(options: StartOptions, started: UndoStack): Promise<Ru
   );
   started.add(() => exposed.server.close(0));
   // The last snapshot is written when the network threads have ended.
-  started.add(() => snapshots.stop());
+  started.add((millisLeft) =>
+    snapshots.stop(share(millisLeft, LAST_SNAPSHOT_MILLIS, LEFT_BY_SNAPSHOT_MILLIS)),
+  );
   const threads = await startThreads(config, inputs, core, workers, options, started);
   if (tracing !== null) threads.network.onTraced = (request) => tracing.addRequest(request);
   snapshots.begin();
@@ -223,7 +234,7 @@ async function startParts(options: StartOptions, started: UndoStack): Promise<Ru
     reload: () => reload.run(true),
     stop: async () => {
       obstacles.add('the tracker is stopping');
-      await started.undo(logger);
+      await started.undo(logger, STOP_MILLIS);
     },
   };
 }
@@ -275,8 +286,10 @@ async function startCore(
   const opening =
     inputs.database && openLoggedDatabase(inputs.database, logger, { onCrash: onFailure, ...hooks });
   if (opening !== null) {
-    const close = (database: Database) => database.close();
-    started.add(() => opening.then(close, () => undefined));
+    started.add(async (millisLeft) => {
+      const opened = await opening.catch(() => null);
+      await opened?.close(share(millisLeft, DATABASE_END_MILLIS));
+    });
   }
   const database = opening && (await untilAborted(opening, signal));
   whereabouts.database = database;
@@ -289,10 +302,12 @@ async function startCore(
     const sync = new CompletedSync(store, database, policy, {
       onError: (error) => logger.error({ err: error }, 'Completed counters'),
       onLoss: (downloads) =>
-        logger.error(`The end came before the database: ${downloads} completed downloads are not in it`),
+        logger.error(`The end came before the database: ${downloads} completed downloads may not be in it`),
     });
     // Before the network threads, and so ended after them: what they count last is written as well.
-    started.add(() => sync.stop());
+    started.add((millisLeft) =>
+      sync.stop(share(millisLeft, LAST_DOWNLOADS_MILLIS, LEFT_BY_DOWNLOADS_MILLIS)),
+    );
     completedSync = sync;
   }
   return {
@@ -337,7 +352,7 @@ async function startThreads(
     gateSettings(config),
     onFailure,
   );
-  started.add(() => network.stop(STOP_GRACE_MILLIS));
+  started.add((millisLeft) => network.stop(share(millisLeft, STOP_GRACE_MILLIS)));
   const { listeners } = network;
   if (setups.length > 0) announceSockets(logger, { isNative, threads: workers }, setups, listeners);
   for (const { tls_config } of config.http_trackers) announceCertificate(logger, tls_config);
@@ -371,7 +386,7 @@ async function startApi(
   const bindAddress = parseSocketAddress(api.bind_address);
   const tls = pair === null ? undefined : { cert: pair.certificate, key: pair.key };
   const server = await openApiServer({ name: 'The REST API', app, bindAddress, tls });
-  started.add(() => server.close(STOP_GRACE_MILLIS));
+  started.add((millisLeft) => server.close(share(millisLeft, STOP_GRACE_MILLIS)));
   const address = { ...bindAddress, port: server.address.port };
   announceCertificate(logger, api.tls_config);
   const service = apiService(address, pair !== null, api.public_url ?? null);
@@ -391,6 +406,11 @@ function watchFiles({ source }: LoadedConfig, reload: Reload, logger: Logger): F
     onTrouble: (message) => logger.warn(message),
   });
   return watch;
+}
+
+/** What one part of a stop may take of the time that is left. */
+function share(millisLeft: number, mostMillis: number, leavesMillis = 0): number {
+  return Math.max(0, Math.min(mostMillis, millisLeft - leavesMillis));
 }
 
 function workerCount(config: TrackerConfig): number {

@@ -22,7 +22,7 @@ const BASES_PER_QUERY = 10_000;
 export interface CompletedSyncHooks {
   /** An error that is not "the database is away"; the rounds go on. */
   onError(error: unknown): void;
-  /** The end has come, and so many completed downloads are not in the database. */
+  /** The end has come, and so many completed downloads are not known to be in the database. */
   onLoss(downloads: number): void;
 }
 
@@ -41,6 +41,8 @@ export class CompletedSync {
   /** What was taken from the store and is not yet in the database. */
   #batch: Batch | null = null;
   readonly #basesWanted = new Set<string>();
+  /** Whatever is still under way has been given up. */
+  #isOver = false;
   #isTotalKnown = false;
   /** Whether the torrents in the store have asked for their bases, which each does when it comes. */
   #hasAsked: boolean;
@@ -62,15 +64,23 @@ export class CompletedSync {
     return this.#basesWanted.size + (this.#batch?.increments.size ?? 0);
   }
 
-  /** Writes all that there is, if the database is there or comes back in a moment, and ends. */
-  async stop(): Promise<void> {
+  /** Writes all that there is, if the database is there or comes back in a moment, and ends within `limitMillis`. */
+  async stop(limitMillis: number): Promise<void> {
     const giveUpMillis = performance.now() + LAST_TRY_MILLIS;
     this.#abort.abort();
+    const timer = new AbortController();
+    const limit = sleep(limitMillis, undefined, { signal: timer.signal }).catch(() => undefined);
+    await Promise.race([this.#finish(giveUpMillis), limit]);
+    timer.abort();
+    this.#isOver = true;
+    const lost = this.#unwritten();
+    if (lost > 0) this.#hooks.onLoss(lost);
+  }
+
+  async #finish(giveUpMillis: number): Promise<void> {
     await this.#ended;
     await this.#writeAll();
     if (this.#batch !== null && (await this.#isBackBefore(giveUpMillis))) await this.#writeAll();
-    const lost = this.#unwritten();
-    if (lost > 0) this.#hooks.onLoss(lost);
   }
 
   /** A batch may have waited from before, and a round takes so many torrents only. */
@@ -111,6 +121,7 @@ export class CompletedSync {
 
   /** Takes the news and writes them. Returns whether the database had something to do, and did it. */
   async #round(): Promise<boolean> {
+    if (this.#isOver) return false;
     try {
       await this.#askAnew();
       if (this.#batch === null && this.#basesWanted.size < BASES_PER_QUERY) this.#take();
@@ -135,7 +146,8 @@ export class CompletedSync {
       }
       return hasWork;
     } catch (error) {
-      if (!(error instanceof DatabaseError && error.code === 'unavailable')) this.#hooks.onError(error);
+      const isAway = error instanceof DatabaseError && error.code === 'unavailable';
+      if (!isAway && !this.#isOver) this.#hooks.onError(error);
       return false;
     }
   }

@@ -21,8 +21,6 @@ import {
   type Written,
 } from './snapshot-thread.ts';
 
-/** The time that the last snapshot may take when the tracker stops, with the end of the job before it. */
-const LAST_WRITE_MILLIS = 10_000;
 /** A timer can wait for 24 days. */
 const MAX_WAIT_MILLIS = 2 ** 31 - 1;
 
@@ -101,13 +99,14 @@ export class SnapshotKeeper {
 
   /**
    * Ends the rounds, and writes the last snapshot: to be called when no network thread runs any more. Waits for a disk no
-   * longer than the last snapshot may take, so that what is stopped after this has its turn.
+   * longer than `limitMillis`, so that what is stopped after this has its turn.
    */
-  async stop(): Promise<void> {
+  async stop(limitMillis: number): Promise<void> {
     this.#isStopping = true;
     this.#wakeUp.abort();
     this.#job?.abort();
-    const limit = AbortSignal.timeout(LAST_WRITE_MILLIS);
+    // A signal takes whole milliseconds only.
+    const limit = AbortSignal.timeout(Math.floor(limitMillis));
     const givenUp = new Promise<null>((found) => limit.addEventListener('abort', () => found(null)));
     const { path } = this.#config;
     const written = await Promise.race([this.#writeLast(path), givenUp]);
@@ -116,7 +115,7 @@ export class SnapshotKeeper {
       this.#job?.abandon();
       if (path === undefined) return;
       this.#parts.logger.warn(
-        `Swarms could not be written to ${path} within ${LAST_WRITE_MILLIS / 1000} s: the file of before stays`,
+        `Swarms could not be written to ${path} within ${Math.round(limitMillis / 1000)} s: the file of before stays`,
       );
     } else if (path !== undefined && written?.kind === 'written') this.#tellWritten(path, written);
   }
