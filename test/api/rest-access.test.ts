@@ -78,6 +78,12 @@ test('takes over tokens that change while it runs', async (context) => {
   const server = await openRestServer(context, { database: null });
   server.tokens.splice(0, Infinity, 'rotated');
   assert.equal((await server.askBare('GET', '/api/v1/stats?token=rotated')).status, 200);
+  server.tokens.splice(0, Infinity, 'with a space');
+  for (const token of ['with%20a%20space', 'with+a+space']) {
+    assert.equal((await server.askBare('GET', `/api/v1/stats?token=${token}`)).status, 200);
+  }
+  assert.equal((await server.askBare('GET', '/api/v1/stats', bearer('Bearer with a space'))).status, 200);
+  server.tokens.splice(0, Infinity, 'rotated');
   assert.equal((await server.askBare('GET', `/api/v1/stats?token=${TOKEN}`)).body, notValid);
   server.tokens.length = 0;
   assert.equal((await server.askBare('GET', '/api/v1/stats?token=rotated')).body, notValid);

@@ -63,7 +63,7 @@ suite('the message about a mistake', () => {
       env: { TORRUST_TRACKER_CONFIG_OVERRIDE_HTTP_API__ACCESS_TOKENS__ADMIN: '12345' },
       lines: [
         '  TORRUST_TRACKER_CONFIG_OVERRIDE_HTTP_API__ACCESS_TOKENS__ADMIN: http_api.access_tokens.admin is a number (not shown)',
-        '      allowed: a text of printable ASCII characters without spaces',
+        '      allowed: a text of printable ASCII characters, without spaces at its ends',
         `      the value was read as a number; write '"..."' to give a text`,
       ],
     },

@@ -84,7 +84,7 @@ suite('a secret that cannot be used', () => {
     writeFileSync(join(folder, 'empty'), '\n');
     const tokens = join(folder, 'tokens');
     mkdirSync(tokens);
-    writeFileSync(join(tokens, 'admin'), 'hush hush');
+    writeFileSync(join(tokens, 'admin'), 'hush\nhush');
     const cases: [Record<string, unknown>, string][] = [
       [
         { ...mysql, 'core.database.user': 'me', 'core.database.password_file': join(folder, 'no') },
@@ -104,7 +104,7 @@ suite('a secret that cannot be used', () => {
       ],
       [
         { 'http_api.access_tokens_dir': tokens },
-        `http_api.access_tokens_dir: the secret in ${join(tokens, 'admin')} cannot be used: a token is a text of printable ASCII characters without spaces.`,
+        `http_api.access_tokens_dir: the secret in ${join(tokens, 'admin')} cannot be used: a token is a text of printable ASCII characters, without spaces at its ends.`,
       ],
     ];
     for (const [values, message] of cases) {

@@ -280,7 +280,7 @@ suite('mistakes in older files', () => {
       says: /Option path: metadata\.schema_version/,
     },
     'rules are heard beside wrong values': {
-      text: `${v2}[core.private_mode]\n[core.announce_policy]\ninterval = 0\n`,
+      text: `${v2}[core.private_mode]\n[core.announce_policy]\ninterval = -1\n`,
       paths: ['core.announce_policy.interval', 'core.private_mode:'],
       says: /Private mode section in configuration can only be included/,
     },

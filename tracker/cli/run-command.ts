@@ -1,7 +1,7 @@
 /** `torrust-tracker run`: the tracker, from its configuration until a signal. `docs/operation.md` tells of it. */
 import type { Command } from 'commander';
 import { ConfigError } from '../config/errors.ts';
-import { writeDefaultConfig } from '../config/generate.ts';
+import { generatedDriver, writeDefaultConfig } from '../config/generate.ts';
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import { type ConfigSource, describeSource } from '../config/source.ts';
 import { type RunningTracker, startTracker } from '../main.ts';
@@ -77,7 +77,9 @@ async function run(options: RunOptions): Promise<void> {
 function load(options: RunOptions): LoadedConfig {
   const from = { env: process.env, cwd: process.cwd() };
   if (options.config === undefined) return loadConfig(from);
-  const isWritten = options.generate === true && writeDefaultConfig(options.config).kind === 'written';
+  const isWritten =
+    options.generate === true &&
+    writeDefaultConfig(options.config, generatedDriver(from.env)).kind === 'written';
   const loaded = loadConfig({ ...from, path: options.config });
   return isWritten && loaded.source.kind === 'file'
     ? { ...loaded, source: { kind: 'generated', path: loaded.source.path } }

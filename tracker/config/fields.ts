@@ -110,11 +110,11 @@ export function secretText() {
   return secretKind(z.string().min(1), 'a text');
 }
 
-/** A secret token: printable characters without spaces, which a header line can carry. */
+/** A secret token: what a header line can carry, whose own spaces around a value are no part of it. */
 export function token() {
   return secretKind(
-    z.string().regex(/^[\x21-\x7e]+$/),
-    'a text of printable ASCII characters without spaces',
+    z.string().regex(/^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/),
+    'a text of printable ASCII characters, without spaces at its ends',
   );
 }
 
@@ -122,7 +122,7 @@ export function token() {
 export function tokens() {
   return secretKind(
     z.record(text('a label'), token()),
-    'a table of labels, each with a token of printable ASCII characters without spaces',
+    'a table of labels, each with a token of printable ASCII characters, without spaces at its ends',
   );
 }
 

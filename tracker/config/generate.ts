@@ -15,7 +15,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
-import { ConfigError } from './errors.ts';
+import { ConfigError, invalidConfig } from './errors.ts';
 import { schemaVersion } from './schema.ts';
 
 /** What became of the attempt to write the file. */
@@ -26,6 +26,37 @@ export type WriteResult =
   /** The folder does not take files; `code` is the system's reason. */
   | { readonly kind: 'read_only'; readonly code: string };
 
+/**
+ * Variables that name the driver of a database for which there is no configuration yet, as Torrust's container has them:
+ * the newer name, which is an override as well, and that of the flat era.
+ */
+const driverVariables = [
+  'TORRUST_TRACKER_CONFIG_OVERRIDE_CORE__DATABASE__DRIVER',
+  'TORRUST_TRACKER_DATABASE_DRIVER',
+];
+
+/** The database of a default configuration. */
+export type GeneratedDriver = 'sqlite3' | 'mysql';
+
+/** The tables by driver; the values for MySQL are those of Torrust's container and of its `compose.yaml`. */
+const databaseTexts: Readonly<Record<GeneratedDriver, string>> = {
+  sqlite3: `[core.database]
+# "sqlite3" or "mysql". For MySQL: host, port, user, password (or password_file) and database instead of path.
+driver = "sqlite3"
+path = ${JSON.stringify(defaultSqlitePath)}
+`,
+  mysql: `[core.database]
+# "sqlite3" or "mysql". For SQLite: path instead of the others.
+driver = "mysql"
+host = "mysql"
+port = 3306
+user = "db_user"
+# Or password_file, the path of a file that holds it.
+password = "db_user_secret_password"
+database = "torrust_tracker"
+`,
+};
+
 const readOnlyCodes = ['EROFS', 'EACCES', 'EPERM'];
 const apiTokenBytes = 32;
 
@@ -34,16 +65,30 @@ export function createApiToken(): string {
   return randomBytes(apiTokenBytes).toString('base64url');
 }
 
+/** The driver that the environment asks for, in any case; SQLite when it asks for none. Throws a `ConfigError`. */
+export function generatedDriver(env: Readonly<Record<string, string | undefined>>): GeneratedDriver {
+  for (const variable of driverVariables) {
+    const text = env[variable] ?? '';
+    const driver = text.toLowerCase();
+    if (driver === 'sqlite3' || driver === 'mysql') return driver;
+    if (text === '') continue;
+    throw invalidConfig([
+      {
+        origin: variable,
+        path: 'core.database.driver',
+        says: `is ${JSON.stringify(text)}`,
+        allowed: '"sqlite3", "mysql"',
+      },
+    ]);
+  }
+  return 'sqlite3';
+}
+
 /**
  * The text of the default configuration. `apiToken` is the token of the label `admin`; without one the REST API stays
  * closed and there is no database, which is the form that runs without a disk.
  */
-export function defaultConfigText(apiToken?: string): string {
-  const database = `[core.database]
-# "sqlite3" or "mysql". For MySQL: host, port, user, password (or password_file) and database instead of path.
-driver = "sqlite3"
-path = ${JSON.stringify(defaultSqlitePath)}
-`;
+export function defaultConfigText(apiToken?: string, driver: GeneratedDriver = 'sqlite3'): string {
   const api = `[http_api]
 bind_address = "127.0.0.1:1212"
 
@@ -80,7 +125,7 @@ max_peer_timeout = 900
 # true: completed downloads are counted in the database and survive a restart.
 persistent_torrent_completed_stat = false
 
-${apiToken === undefined ? '' : `${database}\n`}# One table for each UDP tracker.
+${apiToken === undefined ? '' : `${databaseTexts[driver]}\n`}# One table for each UDP tracker.
 [[udp_trackers]]
 bind_address = "0.0.0.0:6969"
 
@@ -109,10 +154,10 @@ bind_address = "127.0.0.1:1313"
  * Writes a default configuration with a new token to `path`, all of it or nothing, with mode 0600. A file that is
  * there already is never replaced. Throws a `ConfigError` with code `file_unwritable` for what a read-only folder does not explain.
  */
-export function writeDefaultConfig(path: string): WriteResult {
+export function writeDefaultConfig(path: string, driver: GeneratedDriver = 'sqlite3'): WriteResult {
   try {
     mkdirSync(dirname(path), { recursive: true });
-    return publish(defaultConfigText(createApiToken()), path);
+    return publish(defaultConfigText(createApiToken(), driver), path);
   } catch (cause) {
     const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
     if (readOnlyCodes.includes(code)) return { kind: 'read_only', code };

@@ -53,7 +53,11 @@ export function readApiTokens({ http_api: api }: TrackerConfig): ReadonlyMap<str
       if (label.startsWith('.') || !statSync(path).isFile()) continue;
       const value = readFile(keyPath, path) ?? '';
       if (!token().safeParse(value).success) {
-        throw unreadable(keyPath, path, 'a token is a text of printable ASCII characters without spaces');
+        throw unreadable(
+          keyPath,
+          path,
+          'a token is a text of printable ASCII characters, without spaces at its ends',
+        );
       }
       tokens.set(label, value);
     }

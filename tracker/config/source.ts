@@ -12,7 +12,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { ConfigError } from './errors.ts';
-import { defaultConfigText, writeDefaultConfig } from './generate.ts';
+import { defaultConfigText, type GeneratedDriver, generatedDriver, writeDefaultConfig } from './generate.ts';
 import { readOverrides } from './overrides.ts';
 
 /** Holds the whole configuration. */
@@ -97,7 +97,7 @@ export function findSource({ path, env, cwd, generate = true }: LoadOptions): Fo
   );
   if (version !== undefined) return fromEnvironment(version.variable, '');
   if (!generate) return fromDefaults(`${defaultPath} does not exist`);
-  return generateFile(full, cwd);
+  return generateFile(full, cwd, generatedDriver(env));
 
   function isSet(variable: string): boolean {
     return (env[variable] ?? '') !== '';
@@ -117,8 +117,8 @@ function fromDefaults(reason: string): FoundSource {
   };
 }
 
-function generateFile(full: string, cwd: string): FoundSource {
-  const written = writeDefaultConfig(full);
+function generateFile(full: string, cwd: string, driver: GeneratedDriver): FoundSource {
+  const written = writeDefaultConfig(full, driver);
   if (written.kind === 'read_only') {
     return fromDefaults(`${defaultPath} does not exist and cannot be written here (${written.code})`);
   }

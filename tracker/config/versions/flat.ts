@@ -10,6 +10,7 @@ import { translateDatabase } from './database-path.ts';
 import type { Layout, Translated } from './layout.ts';
 import type { Rename } from './renames.ts';
 import { privateUdpWarning } from './v2.ts';
+import { fromOneSecond } from './zero-seconds.ts';
 
 const modes = {
   public: { private: false, listed: false },
@@ -48,13 +49,13 @@ const layoutSchema = z.strictObject({
   db_path: text('the path of a file, or a URL mysql://USER:PASSWORD@HOST:PORT/DATABASE').default(
     defaultSqlitePath,
   ),
-  announce_interval: seconds(1).default(120),
-  min_announce_interval: seconds(1).default(120),
+  announce_interval: seconds(0).default(120),
+  min_announce_interval: seconds(0).default(120),
   on_reverse_proxy: bool().default(false),
   external_ip: kind(z.string(), 'an IPv4 or IPv6 address').optional(),
   tracker_usage_statistics: bool().default(true),
   persistent_torrent_completed_stat: bool().default(false),
-  max_peer_timeout: seconds(1).default(900),
+  max_peer_timeout: seconds(0).default(900),
   inactive_peer_cleanup_interval: seconds(0).default(600),
   remove_peerless_torrents: bool().default(true),
   udp_trackers: z
@@ -143,9 +144,12 @@ function translate(flat: z.output<typeof layoutSchema>): Translated {
       ...mode,
       inactive_peer_cleanup_interval: flat.inactive_peer_cleanup_interval,
       tracker_usage_statistics: flat.tracker_usage_statistics,
-      announce_policy: { interval: flat.announce_interval, interval_min: flat.min_announce_interval },
+      announce_policy: {
+        interval: fromOneSecond('announce_interval', flat.announce_interval, warnings),
+        interval_min: fromOneSecond('min_announce_interval', flat.min_announce_interval, warnings),
+      },
       tracker_policy: {
-        max_peer_timeout: flat.max_peer_timeout,
+        max_peer_timeout: fromOneSecond('max_peer_timeout', flat.max_peer_timeout, warnings),
         persistent_torrent_completed_stat: flat.persistent_torrent_completed_stat,
         remove_peerless_torrents: flat.remove_peerless_torrents,
       },

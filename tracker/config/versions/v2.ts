@@ -20,6 +20,7 @@ import {
 import { schemaVersion, type TrackerConfigInput } from '../schema.ts';
 import { translateDatabase } from './database-path.ts';
 import type { Layout } from './layout.ts';
+import { fromOneSecond } from './zero-seconds.ts';
 
 const tslConfig = z
   .strictObject({
@@ -48,7 +49,7 @@ const layoutSchema = z.strictObject({
       inactive_peer_cleanup_interval: seconds(0).default(600),
       private_mode: z.strictObject({ check_keys_expiration: bool().default(true) }).optional(),
       announce_policy: z
-        .strictObject({ interval: seconds(1).default(120), interval_min: seconds(1).default(120) })
+        .strictObject({ interval: seconds(0).default(120), interval_min: seconds(0).default(120) })
         .prefault({}),
       database: z
         .strictObject({
@@ -66,7 +67,7 @@ const layoutSchema = z.strictObject({
         .prefault({}),
       tracker_policy: z
         .strictObject({
-          max_peer_timeout: seconds(1).default(900),
+          max_peer_timeout: seconds(0).default(900),
           persistent_torrent_completed_stat: bool().default(false),
           remove_peerless_torrents: bool().default(true),
         })
@@ -154,7 +155,7 @@ function translate({
   http_api: api,
   health_check_api: health,
 }: z.output<typeof layoutSchema>) {
-  const { net, database: oldDatabase, ...keptCore } = core;
+  const { net, database: oldDatabase, announce_policy: policy, ...keptCore } = core;
   const database = translateDatabase(oldDatabase.driver, oldDatabase.path);
   const warnings = [...database.warnings];
   if (core.private && udpTrackers.length > 0) warnings.push(privateUdpWarning);
@@ -168,7 +169,22 @@ function translate({
   const config: TrackerConfigInput = {
     metadata: { schema_version: schemaVersion },
     logging: { trace_filter: logging.threshold },
-    core: { ...keptCore, database: database.table },
+    core: {
+      ...keptCore,
+      announce_policy: {
+        interval: fromOneSecond('core.announce_policy.interval', policy.interval, warnings),
+        interval_min: fromOneSecond('core.announce_policy.interval_min', policy.interval_min, warnings),
+      },
+      tracker_policy: {
+        ...keptCore.tracker_policy,
+        max_peer_timeout: fromOneSecond(
+          'core.tracker_policy.max_peer_timeout',
+          keptCore.tracker_policy.max_peer_timeout,
+          warnings,
+        ),
+      },
+      database: database.table,
+    },
     udp_trackers: udpTrackers.map((tracker) => ({
       bind_address: tracker.bind_address,
       cookie_lifetime: tracker.cookie_lifetime,
