@@ -308,6 +308,10 @@ export const TRACKER_DASHBOARD: DashboardSpec = {
               expr: `sum(rate(torrust_tracker_local_source_announces_refused_total{${CHOSEN}}[$__rate_interval]))`,
               legend: 'refused',
             },
+            {
+              expr: `sum(rate(torrust_tracker_probe_announces_total{${CHOSEN}}[$__rate_interval]))`,
+              legend: 'probes, which are not among the others',
+            },
           ],
         },
         {
