@@ -28,7 +28,7 @@ GENERATED := docs crds charts
 INSTALLED := node_modules/.installed-package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help install run run-operator test test-apiserver check types lint format format-check knip generate generate-check clean bench bench-http bench-memory bench-api bench-snapshot bench-start bench-flood fuzz observe
+.PHONY: help install run run-operator test test-apiserver check types lint format format-check knip generate generate-check clean bench bench-http bench-https bench-memory bench-api bench-snapshot bench-start bench-flood fuzz observe
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -85,12 +85,13 @@ bench: install ## Compare UDP trackers (BENCH_ARGS='--profiles 1 --rounds 3')
 	@exec $(NODE) test/bench/main.ts udp $(BENCH_ARGS)
 
 bench-http: install ## Compare HTTP trackers
+bench-https: install ## Compare the tracker over HTTPS with a responder that does nothing else
 bench-memory: install ## Measure bytes per peer, and the pauses of whole-store jobs
 bench-api: install ## Measure the REST API over a large store
 bench-snapshot: install ## Measure writing and restoring a snapshot of 10 million peers
 bench-start: install ## Measure the time from a start to the first answer
 bench-flood: install ## Measure what floods cost other clients, and the tracker's memory
-bench-http bench-memory bench-api bench-snapshot bench-start bench-flood:
+bench-http bench-https bench-memory bench-api bench-snapshot bench-start bench-flood:
 	@exec $(NODE) test/bench/main.ts $(@:bench-%=%) $(BENCH_ARGS)
 
 fuzz: install ## Send ten million random and changed datagrams and requests (COUNT=..., FUZZ_SEED=...)

@@ -8,6 +8,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { benchApi } from './api-bench.ts';
 import { benchFlood } from './flood-bench.ts';
 import { benchHttp } from './http-bench.ts';
+import { benchHttps } from './https-bench.ts';
 import { benchMemory } from './memory-bench.ts';
 import { fetchOpentracker } from './opentracker.ts';
 import { PROFILES } from './population.ts';
@@ -62,6 +63,12 @@ roundsCommand('http', 'Plain HTTP: announces per CPU-second')
   .option('--connections <count>', 'connections at a time', parseCount, 50)
   .action(async (options: HttpOptions) => {
     await benchHttp({ ...(await roundsOf('http', options)), connections: options.connections });
+  });
+
+roundsCommand('https', 'HTTPS: announces per CPU-second')
+  .option('--connections <count>', 'connections at a time', parseCount, 50)
+  .action(async (options: HttpOptions) => {
+    await benchHttps({ ...(await roundsOf('https', options)), connections: options.connections });
   });
 
 program

@@ -6,17 +6,20 @@ import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { get as getHttp, type IncomingMessage } from 'node:http';
+import { get as getHttps } from 'node:https';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeConnectRequest } from '../../tracker/protocol/udp-client.ts';
+import { selfSigned } from '../api/certificates.ts';
 import { findProgram } from '../support/programs.ts';
 import { findOpentracker } from './opentracker.ts';
 import { infoHashText } from './population.ts';
 
 /** What a server is asked over. */
-export type Protocol = 'udp' | 'http';
+export type Protocol = 'udp' | 'http' | 'https';
 
 /** What a start is given. */
 interface StartContext {
@@ -86,6 +89,16 @@ export const SERVERS: readonly BenchServer[] = [
     remark: 'a fixed reply of 188 bytes on the same sockets: the floor',
     obstacle: () => undefined,
     invocation: ({ port }) => node('test/bench/echo-server.ts', String(port)),
+  },
+  {
+    name: 'https-responder',
+    protocols: ['https'],
+    remark: 'a fixed reply of 280 bytes on node:https: the floor',
+    obstacle: () => undefined,
+    invocation: ({ port, folder }) => {
+      writeCertificate(folder);
+      return node('test/bench/https-responder.ts', String(port), folder);
+    },
   },
   {
     name: 'opentracker',
@@ -177,7 +190,7 @@ export async function startServer(server: BenchServer, options: ServerOptions): 
     rmSync(folder, { recursive: true, force: true });
   };
   try {
-    while (!(await (protocol === 'udp' ? answersUdp(port) : answersHttp(port)))) {
+    while (!(await (protocol === 'udp' ? answersUdp(port) : answersHttp(protocol, port)))) {
       if (child.exitCode !== null) throw new Error(`${server.name} ended at once: ${output()}`);
       if (performance.now() - startMillis > READY_DEADLINE_MILLIS) {
         throw new Error(`${server.name} does not answer: ${output()}`);
@@ -228,7 +241,7 @@ function ours(
 ): BenchServer {
   return {
     name,
-    protocols: ['udp', 'http'],
+    protocols: ['udp', 'http', 'https'],
     remark: `this tracker, ${sockets} sockets`,
     obstacle: () => undefined,
     invocation: ({ protocol, port, folder, workers }) => {
@@ -239,7 +252,8 @@ function ours(
           '[metadata]\nschema_version = "3.0.0"',
           '[logging]\ntrace_filter = "warn"',
           '[core]\nlisted = false\nprivate = false',
-          `[[${protocol}_trackers]]\nbind_address = "127.0.0.1:${port}"`,
+          `[[${protocol === 'udp' ? 'udp' : 'http'}_trackers]]\nbind_address = "127.0.0.1:${port}"`,
+          ...(protocol === 'https' ? [tlsSection(folder)] : []),
           '[health_check_api]\nbind_address = "127.0.0.1:0"',
           '[metrics]\nbind_address = "127.0.0.1:0"',
           `[network]\nworkers = ${workers}\nsockets = "${sockets}"`,
@@ -348,19 +362,40 @@ async function answersUdp(port: number): Promise<boolean> {
 }
 
 /** Whether an announce is answered, with whatever: a port that takes connections may not be served yet. */
-async function answersHttp(port: number): Promise<boolean> {
+async function answersHttp(protocol: 'http' | 'https', port: number): Promise<boolean> {
   const infoHash = infoHashText(0).replace(/../g, '%$&');
   const query = `info_hash=${infoHash}&peer_id=-BN0001-000000000000&port=1&uploaded=0&downloaded=0&left=0&compact=1`;
+  const options = {
+    host: '127.0.0.1',
+    port,
+    path: `/announce?${query}`,
+    agent: false as const,
+    signal: AbortSignal.timeout(ANSWER_HTTP_MILLIS),
+    rejectUnauthorized: false,
+  };
+  const request = protocol === 'http' ? getHttp(options) : getHttps(options);
   try {
-    const response = await fetch(`http://127.0.0.1:${port}/announce?${query}`, {
-      signal: AbortSignal.timeout(ANSWER_HTTP_MILLIS),
-      headers: { connection: 'close' },
-    });
-    await response.arrayBuffer();
+    // What `response` brings is typed by nobody.
+    const [response] = (await once(request, 'response')) as [IncomingMessage];
+    response.resume();
+    await once(response, 'end');
     return true;
   } catch {
     return false;
   }
+}
+
+/** The section of an HTTP tracker's configuration that turns TLS on, with a certificate of its own. */
+function tlsSection(folder: string): string {
+  writeCertificate(folder);
+  const path = (name: string) => JSON.stringify(join(folder, name));
+  return `[http_trackers.tls_config]\nssl_cert_path = ${path('cert.pem')}\nssl_key_path = ${path('key.pem')}`;
+}
+
+function writeCertificate(folder: string): void {
+  const { cert, key } = selfSigned('localhost');
+  writeFileSync(join(folder, 'cert.pem'), cert);
+  writeFileSync(join(folder, 'key.pem'), key);
 }
 
 async function end(child: ChildProcess): Promise<void> {
