@@ -81,7 +81,7 @@ function judgeContent(
         ? undefined
         : say(
             'SecretInvalid',
-            `The Secret ${use.name} of ${use.field} holds a token that no header can carry: use printable ASCII characters without spaces.`,
+            `The Secret ${use.name} of ${use.field} holds a token that no header can carry: use printable ASCII characters, without spaces at its ends.`,
           );
     case 'database_authority':
       return isCertificate(value)

@@ -155,7 +155,7 @@ describe('a generated token', () => {
   });
   for (const [title, data] of Object.entries({
     empty: { admin: '' },
-    unsendable: { admin: 'a b' },
+    unsendable: { admin: 'schlüssel' },
     missing: {},
   })) {
     test(`that is ${title} is replaced`, async () => {
@@ -261,7 +261,7 @@ describe('a Secret of the user’s', async () => {
       says: /The Secret token of spec\.api\.tokenSecretRef lacks mine/,
     },
     'with a token that no header carries': {
-      secrets: { token: secretOf({ mine: 'hush hush' }) },
+      secrets: { token: secretOf({ mine: 'hush hüsh' }) },
       reason: 'SecretInvalid',
       says: /^(?!.*hush).*printable ASCII/s,
     },

@@ -76,7 +76,7 @@ describe('It is told, and heals,', () => {
       await sees('DatabaseReady', 'Unknown Unknown');
     },
     'that a token can not be one': async ({ apply, tracker, secret, sees }) => {
-      await apply(secret('token', { admin: 'two words' }));
+      await apply(secret('token', { admin: 'schlüssel' }));
       await apply(tracker({ api: { tokenSecretRef: { name: 'token' } } }));
       await sees('ConfigValid', 'False SecretInvalid', /printable ASCII/);
       await apply(secret('token', { admin: 'one-word' }));

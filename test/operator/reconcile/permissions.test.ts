@@ -110,7 +110,7 @@ test('every right is used, and none is missing', needs('apiserver', 'definitions
   await waitFor('the node is looked at', () => !rest().includes('/nodes get'));
   // What happens again is one event that counts.
   for (let round = 0; round < 3 && rest().includes('events.k8s.io/events patch'); round++) {
-    for (const value of ['two words', 'one-word']) {
+    for (const value of ['schlüssel', 'one-word']) {
       const data = { admin: Buffer.from(value).toString('base64') };
       await server.admin.apply({ ...objectIn(namespace, 'v1', 'Secret', 'token'), data });
       await server.admin.apply(
