@@ -61,6 +61,9 @@ export type ToWorker =
 /** Platforms whose kernels spread requests over the sockets that share a port. */
 const SHARING_PLATFORMS = new Set(['linux', 'freebsd']);
 
+/** How often ports that the kernel is to choose are chosen, when others take them. */
+const MAX_ATTEMPTS = 5;
+
 /** How many network threads there can be: one where ports can't be shared. */
 export function supportedThreads(wanted: number): number {
   return SHARING_PLATFORMS.has(process.platform) ? wanted : 1;
@@ -108,8 +111,27 @@ export class NetworkThreads {
     gateSettings: GateSettings,
     onDeath: (error: Error) => void,
   ): Promise<NetworkThreads> {
-    const reserved: ListenerSetup[] = [];
-    for (const setup of setups) reserved.push(await reserve(setup));
+    for (let attempt = 1; ; attempt++) {
+      const reserved: ListenerSetup[] = [];
+      for (const setup of setups) reserved.push(await reserve(setup));
+      try {
+        return await NetworkThreads.#open(count, isNative, reserved, shared, gateSettings, onDeath);
+      } catch (error) {
+        // A port that the kernel chose may have got another user between its reservation and its threads.
+        const isTaken = error instanceof ListenError && error.code === 'EADDRINUSE';
+        if (!isTaken || attempt === MAX_ATTEMPTS || setups.every(({ bind }) => bind.port !== 0)) throw error;
+      }
+    }
+  }
+
+  static async #open(
+    count: number,
+    isNative: boolean,
+    reserved: readonly ListenerSetup[],
+    shared: SharedMemories,
+    gateSettings: GateSettings,
+    onDeath: (error: Error) => void,
+  ): Promise<NetworkThreads> {
     const groups = groupListeners(reserved, isNative);
     const threads = groups.flatMap((group, groupIndex) =>
       Array.from({ length: count }, (_, index): NetworkThread => {
