@@ -89,6 +89,28 @@ test('covers all addresses when it is told so', () => {
   }
 });
 
+test('covers a network when each of its addresses is listed for something that is asked', () => {
+  const { cluster, proxy, private: rfc1918, exemptFromBans } = AddressClass;
+  const ranges = new AddressRanges([
+    { range: '203.0.113.0/32', classes: exemptFromBans },
+    { range: '203.0.113.255/32', classes: exemptFromBans },
+    { range: '198.51.100.0/25', classes: cluster },
+    { range: '198.51.100.128/25', classes: proxy },
+    { range: '2001:db8::/65', classes: proxy },
+  ]);
+  const covers = (text: string, bits: number, classes: number) =>
+    ranges.coverNetwork(addressOf(text), bits / 8, classes);
+  assert.equal(covers('203.0.113.0', 32, exemptFromBans), true);
+  assert.equal(covers('203.0.113.0', 24, exemptFromBans), false);
+  assert.equal(covers('198.51.100.7', 24, cluster | proxy), true);
+  assert.equal(covers('198.51.100.7', 24, cluster), false);
+  assert.equal(covers('10.1.2.3', 24, rfc1918), true);
+  assert.equal(covers('11.1.2.3', 24, rfc1918), false);
+  assert.equal(covers('2001:db8::1', 64, proxy), false);
+  assert.equal(covers('2001:db8::1', 128, proxy), true);
+  assert.equal(covers('fe80::1', 64, AddressClass.linkLocal), true);
+});
+
 test('agrees with the lists of Node, whatever the ranges', () => {
   // Few distinct bytes, so that ranges meet each other and the addresses that are asked.
   const byte = fc.constantFrom(0, 1, 9, 10, 11, 127, 128, 255);

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { AddressBans } from '../tracker/address-bans.ts';
-import { AddressRanges } from '../tracker/address-ranges.ts';
+import { AddressClass, AddressRanges } from '../tracker/address-ranges.ts';
 import { BanKeeper } from '../tracker/api/ban-keeper.ts';
 import { type Ban, BanReason } from '../tracker/ban-table.ts';
 import { banFile, readBanFile } from '../tracker/run/ban-file.ts';
@@ -54,34 +54,30 @@ test('gives back what was saved', async (context) => {
 describe('A file that is none of ours is set aside', () => {
   const whole = JSON.stringify({ version: 1, bans: [] });
   const ban = { address: '203.0.113.7', prefix_bits: 32, reason: 'by_hand', since: 1, until: null };
-  const files: Record<string, [string, RegExp]> = {
-    'when it is empty': ['', /not JSON/],
-    'when it is cut': [whole.slice(0, -1), /not JSON/],
-    'when it is something else': ['[1, 2]', /not of this version/],
-    'when it is newer': [JSON.stringify({ version: 2, bans: [] }), /not of this version/],
-    'when it has no addresses': [
-      JSON.stringify({ version: 1, bans: [{ ...ban, address: 'x' }] }),
-      /an address is none/,
-    ],
-    'when it has other networks': [
-      JSON.stringify({ version: 1, bans: [{ ...ban, prefix_bits: 8 }] }),
-      /an address/,
-    ],
-    'when it has other members': [
-      JSON.stringify({ version: 1, bans: [{ ...ban, why: 1 }] }),
-      /not of this version/,
-    ],
+  const withBan = (changed: object) => JSON.stringify({ version: 1, bans: [{ ...ban, ...changed }] });
+  const files: Record<string, [text: string, reason: string]> = {
+    'when it is empty': ['', 'damaged'],
+    'when it is cut': [whole.slice(0, -1), 'damaged'],
+    'when it is something else': ['[1, 2]', 'foreign'],
+    'when it is newer': [JSON.stringify({ version: 2, bans: { all: [] } }), 'newer'],
+    'when it has no addresses': [withBan({ address: 'x' }), 'damaged'],
+    'when it has other networks': [withBan({ prefix_bits: 8 }), 'damaged'],
+    'when it has other members': [withBan({ why: 1 }), 'damaged'],
   };
   for (const [title, [text, reason]] of Object.entries(files)) {
     test(title, async (context) => {
-      const { path, lines, logger } = setUp(context);
+      const { folder, path, lines, logger } = setUp(context);
+      // What was set aside before, by whomever, is not overwritten.
+      const before = `${path}.${reason}-20260101T000000000Z`;
+      writeFileSync(before, 'before');
       writeFileSync(path, text);
       assert.deepEqual(await readBanFile(path, logger), []);
       assert.equal(existsSync(path), false);
-      assert.equal(readFileSync(`${path}.damaged`, 'utf8'), text);
+      const names = readdirSync(folder).filter((name) => name.startsWith(`bans.json.${reason}-`));
+      const texts = names.map((name) => readFileSync(join(folder, name), 'utf8'));
+      assert.deepEqual(texts.toSorted(), ['before', text].toSorted());
       assert.equal(lines.length, 1);
-      assert.match(lines[0], /"level":"warn"/);
-      assert.match(lines[0], reason);
+      assert.match(lines[0], /"level":"warn".*nobody is banned, and it is set aside as/);
     });
   }
 });
@@ -93,6 +89,17 @@ test('a file that the system does not give is an error of the start', async (con
     name: 'StartError',
     message: /^The bans in .* can't be used: EISDIR/,
   });
+});
+
+test('a network is banned though one of its addresses never is', async (context) => {
+  const exempt = (range: string) => ({ range, classes: AddressClass.exemptFromBans });
+  const ranges = new AddressRanges([exempt('203.0.113.0/32'), exempt('198.51.100.0/24')]);
+  const bans = new BanKeeper(AddressBans.create(), ranges, null);
+  context.after(() => bans.stop());
+  assert.equal(typeof (await bans.impose(addressOf('203.0.113.0', 0), 24, null)), 'object');
+  assert.equal(await bans.impose(addressOf('203.0.113.0', 0), 32, null), 'never_banned');
+  assert.equal(await bans.impose(addressOf('198.51.100.0', 0), 24, null), 'never_banned');
+  assert.equal(bans.list().length, 1);
 });
 
 test('brings back no ban that is over, and none of those who are never banned', (context) => {

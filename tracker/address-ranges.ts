@@ -82,6 +82,16 @@ export class AddressRanges {
     }
     return this.#lastClasses;
   }
+
+  /** Whether every address of a network, named by one of them and its length in bytes, has some of the bits `classes`. */
+  coverNetwork(address: PeerAddress, prefixBytes: number, classes: number): boolean {
+    const [intervals, words] = address.family === 4 ? [this.#ipv4, 1] : [this.#ipv6, 4];
+    const first = Uint8Array.from(address.bytes.subarray(0, 4 * words));
+    const last = Uint8Array.from(first);
+    first.fill(0, prefixBytes);
+    last.fill(255, prefixBytes);
+    return intervals.cover(first, last, words, classes);
+  }
 }
 
 /** The first and the last address of a range, as numbers of 32 or 128 bits. */
@@ -148,6 +158,20 @@ class Intervals {
   /** The bits of the interval that an address of so many words, in network order, lies in. */
   find(bytes: Uint8Array, words: number): number {
     if (this.#isUsed[bytes[0]] === 0) return 0;
+    return this.#classes[this.#indexOf(bytes, words)];
+  }
+
+  /** Whether every address from `first` to `last` lies in an interval that has some of the bits. */
+  cover(first: Uint8Array, last: Uint8Array, words: number, classes: number): boolean {
+    const end = this.#indexOf(last, words);
+    for (let index = this.#indexOf(first, words); index <= end; index++) {
+      if ((this.#classes[index] & classes) === 0) return false;
+    }
+    return true;
+  }
+
+  /** The interval that an address lies in. */
+  #indexOf(bytes: Uint8Array, words: number): number {
     let low = 0;
     let high = this.#classes.length - 1;
     while (low < high) {
@@ -155,7 +179,7 @@ class Intervals {
       if (this.#isBefore(bytes, middle * words, words)) high = middle - 1;
       else low = middle;
     }
-    return this.#classes[low];
+    return low;
   }
 
   /** Whether an address is less than the start at `at`. */

@@ -69,6 +69,11 @@ export function isBannable(ranges: AddressRanges, address: PeerAddress): boolean
   return (ranges.classesOf(address) & NEVER_BANNED) === 0;
 }
 
+/** Whether there is anyone in a network (its length in bits, a multiple of eight) who may be banned at all. */
+export function isBannableNetwork(ranges: AddressRanges, address: PeerAddress, prefixBits: number): boolean {
+  return !ranges.coverNetwork(address, prefixBits / 8, NEVER_BANNED);
+}
+
 export class Gate {
   readonly #bans: AddressBans;
   readonly #limits: RateLimits;

@@ -64,8 +64,7 @@ export type { RunningService } from './run/services.ts';
 const STOP_MILLIS = 22_000;
 /** The time that requests which have come are given to be answered when the tracker stops. */
 const STOP_GRACE_MILLIS = 5_000;
-/** The longest that the last snapshot, the last downloads, and the end of the database take. */
-const LAST_SNAPSHOT_MILLIS = 10_000;
+/** The longest that the last downloads and the end of the database take; the last snapshot may take all but what it leaves. */
 const LAST_DOWNLOADS_MILLIS = 10_000;
 const DATABASE_END_MILLIS = 5_000;
 /** What a part leaves, of a time that is nearly over, to what is stopped behind it. */
@@ -181,9 +180,7 @@ async function startParts(options: StartOptions, started: UndoStack): Promise<Ru
   );
   started.add(() => exposed.server.close(0));
   // The last snapshot is written when the network threads have ended.
-  started.add((millisLeft) =>
-    snapshots.stop(share(millisLeft, LAST_SNAPSHOT_MILLIS, LEFT_BY_SNAPSHOT_MILLIS)),
-  );
+  started.add((millisLeft) => snapshots.stop(share(millisLeft, STOP_MILLIS, LEFT_BY_SNAPSHOT_MILLIS)));
   const threads = await startThreads(config, inputs, core, workers, options, started);
   if (tracing !== null) threads.network.onTraced = (request) => tracing.addRequest(request);
   snapshots.begin();

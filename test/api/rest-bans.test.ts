@@ -115,7 +115,7 @@ for (const address of NEVER) {
     const server = await openRestServer(context, { database: null });
     const answer = await impose(server, { address });
     assert.equal(answer.status, 409);
-    assert.match(answer.body, /^This address is never banned: /);
+    assert.match(answer.body, /^Nobody there is ever banned: /);
     assert.equal((await list(server)).total, 0);
   });
 }

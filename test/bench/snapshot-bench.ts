@@ -166,5 +166,5 @@ async function run(store: Store, job: SnapshotJob): Promise<SnapshotOutcome> {
   };
   const policy = Policy.create(validateConfig(config, () => 'the benchmark'));
   const memories = { store: store.memory, policy: policy.buffer };
-  return startSnapshotJob(job, memories, (reason) => assert.fail(reason)).outcome;
+  return startSnapshotJob(job, memories, ({ kind }) => assert.fail(kind)).outcome;
 }

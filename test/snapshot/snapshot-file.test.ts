@@ -11,6 +11,7 @@ import {
   readFileSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -47,7 +48,7 @@ function replace(path: string, bytes: Uint8Array, aside: string[] = []): number 
       for (let at = 0; at < bytes.length; at += 1000) write(bytes.subarray(at, at + 1000));
       return true;
     },
-    (reason) => aside.push(reason),
+    (news) => aside.push(news.kind === 'aside' ? news.reason : news.kind),
   );
 }
 
@@ -129,6 +130,9 @@ describe('What is no snapshot of ours is set aside before it would be overwritte
 test('Of the files that were set aside, the last three are kept', async (context) => {
   const { folder, path } = folderWithSnapshot(context);
   writeFileSync(join(folder, 'swarms.damaged-report.txt'), 'of somebody else');
+  // Of a neighbour whose name begins alike.
+  const neighbour = `${path}.old.damaged-20200101T000000000Z`;
+  writeFileSync(neighbour, 'of somebody else');
   const reasons = ['damaged', 'foreign', 'newer', 'unreadable', 'damaged'] as const;
   const names: string[] = [];
   for (const reason of reasons) {
@@ -140,7 +144,51 @@ test('Of the files that were set aside, the last three are kept', async (context
     names.map((name) => existsSync(name)),
     [false, false, true, true, true],
   );
-  assert.equal(readdirSync(folder).length, 4);
+  assert.ok(existsSync(neighbour));
+  assert.equal(readdirSync(folder).length, 5);
+});
+
+test('On a full disk the damaged files that were set aside make room, and no others', (context) => {
+  const { folder, path } = folderWithSnapshot(context);
+  const names = ['swarms.damaged-20260101T000000000Z', 'swarms.foreign-20260101T000000000Z'];
+  for (const name of names) writeFileSync(join(folder, name), 'aside');
+  const told: unknown[] = [];
+  const isFull = () => existsSync(join(folder, names[0]));
+  const produce = (write: (bytes: Uint8Array) => void) => {
+    write(NEW);
+    if (isFull()) throw new SnapshotFileError('ENOSPC', 'the disk is full');
+    return true;
+  };
+  assert.equal(
+    replaceSnapshot(path, produce, (news) => told.push(news)),
+    NEW.length,
+  );
+  assert.deepEqual(told, [{ kind: 'removed', paths: [join(folder, names[0])] }]);
+  assert.deepEqual(readFileSync(path), NEW);
+  assert.deepEqual(readdirSync(folder).toSorted(), ['swarms', names[1]]);
+  const fails = (): never => {
+    throw new SnapshotFileError('ENOSPC', 'the disk is full');
+  };
+  assert.equal(
+    codeOf(() => replaceSnapshot(path, fails, () => assert.fail('there is nothing to remove'))),
+    'ENOSPC',
+  );
+});
+
+test('A file that another tracker writes at this moment stays, and one that nobody writes goes', (context) => {
+  const { folder, path } = folderWithSnapshot(context);
+  const [young, old, foreign] = [
+    'swarms.partial-1-00000000',
+    'swarms.partial-1-00000001',
+    'swarms.next.partial-1-00000002',
+  ];
+  for (const name of [young, old, foreign]) writeFileSync(join(folder, name), 'a part');
+  const longAgo = Date.now() / 1000 - 120;
+  for (const name of [old, foreign]) utimesSync(join(folder, name), longAgo, longAgo);
+  replace(path, NEW);
+  assert.deepEqual(readdirSync(folder).toSorted(), ['swarms', foreign, young]);
+  removePartials(path);
+  assert.deepEqual(readdirSync(folder).toSorted(), ['swarms', foreign, young]);
 });
 
 describe('Nothing but a file is touched:', () => {
@@ -229,7 +277,9 @@ test('A writer that is killed at any moment leaves the old file or a new one', a
     assert.equal(end, 'end');
     assert.ok([10, 20_000].includes(counts.kept), String(counts.kept));
     if (counts.kept > 10) generations++;
-    partials += readdirSync(folder).filter((name) => name.includes('.partial-')).length;
+    const left = readdirSync(folder).filter((name) => name.includes('.partial-'));
+    partials += left.length;
+    for (const name of left) utimesSync(join(folder, name), 0, 0);
     removePartials(path);
     assert.deepEqual(readdirSync(folder), ['swarms']);
   }

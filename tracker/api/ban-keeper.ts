@@ -5,7 +5,7 @@
 import type { AddressBans } from '../address-bans.ts';
 import type { AddressRanges } from '../address-ranges.ts';
 import { type Ban, BanReason } from '../ban-table.ts';
-import { isBannable } from '../gate.ts';
+import { isBannableNetwork } from '../gate.ts';
 import type { PeerAddress } from '../protocol/model.ts';
 import { Turns } from './durability.ts';
 
@@ -63,7 +63,9 @@ export class BanKeeper {
     const nowSeconds = Date.now() / 1000;
     return bans.filter(
       (ban) =>
-        isInForce(ban, nowSeconds) && isBannable(this.#ranges, ban.address) && this.#bans.table.add(ban),
+        isInForce(ban, nowSeconds) &&
+        isBannableNetwork(this.#ranges, ban.address, ban.prefixBits) &&
+        this.#bans.table.add(ban),
     ).length;
   }
 
@@ -76,7 +78,7 @@ export class BanKeeper {
 
   /** Bans an address or network by hand, for some seconds or (null) until it is lifted. Rejects with `BansNotSavedError`. */
   async impose(address: PeerAddress, prefixBits: number, seconds: number | null): Promise<Ban | Imposed> {
-    if (!isBannable(this.#ranges, address)) return 'never_banned';
+    if (!isBannableNetwork(this.#ranges, address, prefixBits)) return 'never_banned';
     const beginSeconds = Math.floor(Date.now() / 1000);
     const endSeconds = seconds === null ? 0 : beginSeconds + seconds;
     const ban = { address, prefixBits, reason: BanReason.byHand, beginSeconds, endSeconds };

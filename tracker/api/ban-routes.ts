@@ -85,7 +85,7 @@ export function banRoutes({ bans }: ApiContext): Route[] {
 
 const NEVER_BANNED = textReply(
   409,
-  'This address is never banned: it is a local one, a trusted proxy, or listed in source_guard.cluster_ranges or bans.exempt',
+  'Nobody there is ever banned: only local addresses, trusted proxies, and those listed in source_guard.cluster_ranges or bans.exempt',
 );
 const NO_ROOM = textReply(409, 'There is no room for another ban of this kind: lift some');
 const NOT_BANNED = textReply(404, 'This address is not banned by itself');

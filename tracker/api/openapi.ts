@@ -271,7 +271,7 @@ export const OPENAPI_DOCUMENT: OpenApiDocument = {
         ...operation('bans', 'imposeBan', 'Bans an address or network, over UDP and HTTP', {
           200: json('The ban.', reference('Ban')),
           400: REFUSED,
-          409: text('The address is one that is never banned, or there is no room.'),
+          409: text('The address, or all of the network, is never banned; or there is no room.'),
           413: text('The body is longer than two megabytes.'),
           415: text('The body is not said to be JSON.'),
           422: text('The body has other members or types.'),

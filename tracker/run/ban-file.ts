@@ -1,8 +1,9 @@
 /**
  * The file that keeps bans over a restart, where `bans.path` names one: JSON, written anew as a whole under another name
- * and then put in place, so that it is never half a file. One that can't be read is set aside, and the tracker starts
- * without its bans.
+ * and then put in place, so that it is never half a file. One of something else, of a newer tracker or damaged is set
+ * aside, and the tracker starts without its bans.
  */
+import { realpathSync } from 'node:fs';
 import { open, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import * as z from 'zod';
@@ -12,6 +13,7 @@ import { formatIp, readIpText } from '../protocol/ip-text.ts';
 import { PeerAddress } from '../protocol/model.ts';
 import { StartError } from '../start-error.ts';
 import type { Logger } from '../telemetry/log.ts';
+import { type AsideReason, renameAside } from './set-aside.ts';
 
 const VERSION = 1;
 const FILE_MODE = 0o600;
@@ -30,6 +32,8 @@ const fileSchema = z.strictObject({
     }),
   ),
 });
+/** What every version of the file has, this one and those to come. */
+const anyVersionSchema = z.looseObject({ version: z.int() });
 type FileBan = z.output<typeof fileSchema>['bans'][number];
 
 /** The store behind a path. */
@@ -55,9 +59,16 @@ export function banFile(path: string): BanStore {
   };
 }
 
+const REASONS: Readonly<Record<AsideReason, string>> = {
+  foreign: 'is no list of bans',
+  newer: 'was written by a newer version of the tracker',
+  damaged: 'is damaged',
+  unreadable: "can't be read",
+};
+
 /**
- * Reads the bans of an earlier run. Without the file there are none; a file that is none of ours is renamed to
- * `….damaged`, with a warning. Throws `StartError` when the system does not let it be read.
+ * Reads the bans of an earlier run. Without the file there are none; a file that can't be used is set aside, with a
+ * warning. Throws `StartError` when the system does not let it be read.
  */
 export async function readBanFile(path: string, logger: Logger): Promise<Ban[]> {
   let text: string;
@@ -69,13 +80,13 @@ export async function readBanFile(path: string, logger: Logger): Promise<Ban[]> 
   }
   const bans = parseBans(text);
   if (typeof bans !== 'string') return bans;
-  const aside = `${path}.damaged`;
+  let aside: string;
   try {
-    await rename(path, aside);
+    aside = renameAside(realpathSync(path), bans);
   } catch (cause) {
     throw unusable(path, cause);
   }
-  logger.warn(`The bans in ${path} can't be read (${bans}); the file is ${aside} now, and nobody is banned`);
+  logger.warn(`The file of bans ${path} ${REASONS[bans]}: nobody is banned, and it is set aside as ${aside}`);
   return [];
 }
 
@@ -85,17 +96,22 @@ function unusable(path: string, cause: unknown): StartError {
 }
 
 /** The bans in a text, or what is wrong with it. */
-function parseBans(text: string): Ban[] | string {
+function parseBans(text: string): Ban[] | AsideReason {
   let json: unknown;
   try {
     json = JSON.parse(text);
   } catch {
-    return 'not JSON';
+    // Half a file of ours is no JSON either, and more likely than somebody else's.
+    return 'damaged';
   }
   const parsed = fileSchema.safeParse(json);
-  if (!parsed.success) return 'not of this version';
+  if (!parsed.success) {
+    const any = anyVersionSchema.safeParse(json);
+    if (!any.success) return 'foreign';
+    return any.data.version > VERSION ? 'newer' : 'damaged';
+  }
   const bans = parsed.data.bans.map(fromFile);
-  return bans.every((ban) => ban !== null) ? bans : 'an address is none';
+  return bans.every((ban) => ban !== null) ? bans : 'damaged';
 }
 
 function toFile({ address, prefixBits, reason, beginSeconds, endSeconds }: Ban): FileBan {

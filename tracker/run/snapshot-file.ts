@@ -10,18 +10,16 @@ import {
   fsyncSync,
   lstatSync,
   openSync,
-  readdirSync,
   readSync,
   realpathSync,
   renameSync,
   rmSync,
+  statSync,
   writeSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { SnapshotDecoder, type SnapshotFault } from '../swarm/snapshot-format.ts';
-
-/** Why a file was set aside: what its content is, or that it can't be read at all. */
-export type SetAsideReason = SnapshotFault | 'unreadable';
+import { SnapshotDecoder } from '../swarm/snapshot-format.ts';
+import { type AsideReason, removeDamagedAside, renameAside, suffixesOf } from './set-aside.ts';
 
 /** What the file system, or what is at the path, does not let us do; the message is the end of a sentence. */
 export class SnapshotFileError extends Error {
@@ -34,12 +32,18 @@ export class SnapshotFileError extends Error {
   }
 }
 
-/** How many files that were set aside are kept. */
-const KEPT_ASIDE = 3;
 /** The disk is given so much at a time, so that other writers need not wait long behind us. */
 const SYNC_BYTES = 32 * 2 ** 20;
 /** The addresses of peers are nobody's business. */
 const FILE_MODE = 0o600;
+const PARTIAL = /^partial-\d+-[0-9a-f]{8}$/;
+/**
+ * A partial file that nobody has written to for so long belongs to a process that is gone. A younger one may be that of
+ * another tracker, which a rollout begins while this one still writes its last.
+ */
+const ABANDONED_MILLIS = 60_000;
+/** There is no room for another file. */
+const FULL_CODES = ['ENOSPC', 'EDQUOT'];
 /** Folders of some file systems can't be synchronized; then a rename is as durable as they make it. */
 const NO_SYNC_CODES = ['EINVAL', 'EISDIR', 'EPERM', 'ENOTSUP', 'EACCES'];
 
@@ -60,70 +64,86 @@ export function openSnapshot(path: string): OpenSnapshot | null {
   });
 }
 
+/** What happens to other files while one is written. */
+export type SnapshotFileNews =
+  /** What was at the path is no snapshot that we could read, and has another name now. */
+  | { readonly kind: 'aside'; readonly reason: AsideReason; readonly path: string }
+  /** The disk is full, and damaged files that had been set aside went to make room. */
+  | { readonly kind: 'removed'; readonly paths: readonly string[] };
+
 /**
- * Puts a new file at the path, with what `produce` writes; a file there that is no snapshot is set aside, and `onAside`
- * told. When `produce` returns false or throws, all stays as it was. Returns the bytes written, or null when `produce`
- * gave up. Throws `SnapshotFileError`.
+ * Puts a new file at the path, with what `produce` writes; a file there that is no snapshot is set aside. When `produce`
+ * returns false or throws, all stays as it was. On a full disk damaged files that were set aside are removed, and
+ * `produce` is called once more. Returns the bytes written, or null when `produce` gave up. Throws `SnapshotFileError`.
  */
 export function replaceSnapshot(
   path: string,
   produce: (write: (bytes: Uint8Array) => void) => boolean,
-  onAside: (reason: SetAsideReason, aside: string) => void,
+  tell: (news: SnapshotFileNews) => void,
 ): number | null {
   return explained(() => {
     const place = placeOf(path);
     const reason = place.exists ? reasonToSpare(place.path) : null;
-    if (reason !== null) onAside(reason, setAside(place.path, reason));
-    const partial = `${place.path}.partial-${process.pid}-${randomBytes(4).toString('hex')}`;
-    const file = openSync(partial, 'wx', FILE_MODE);
-    let isInPlace = false;
+    if (reason !== null) tell({ kind: 'aside', reason, path: renameAside(place.path, reason) });
+    removeAbandoned(place.path);
     try {
-      let bytes = 0;
-      let unsynced = 0;
-      const isComplete = produce((chunk) => {
-        for (let done = 0; done < chunk.length;) done += writeSync(file, chunk, done, chunk.length - done);
-        bytes += chunk.length;
-        unsynced += chunk.length;
-        if (unsynced < SYNC_BYTES) return;
-        fdatasyncSync(file);
-        unsynced = 0;
-      });
-      if (!isComplete) return null;
-      fsyncSync(file);
-      renameSync(partial, place.path);
-      isInPlace = true;
-      syncFolder(dirname(place.path));
-      return bytes;
-    } finally {
-      closeSync(file);
-      if (!isInPlace) rmSync(partial, { force: true });
+      return writeAnew(place.path, produce);
+    } catch (error) {
+      if (!FULL_CODES.includes(codeOf(error))) throw error;
+      const paths = removeDamagedAside(place.path);
+      if (paths.length === 0) throw error;
+      tell({ kind: 'removed', paths });
+      return writeAnew(place.path, produce);
     }
   });
 }
 
-/** Gives a file another name, and removes the oldest of those that have one already. Returns the name. */
-export function setAside(path: string, reason: SetAsideReason): string {
-  return explained(() => {
-    const place = placeOf(path);
-    const aside = `${place.path}.${reason}-${new Date().toISOString().replaceAll(/[-:.]/g, '')}`;
-    renameSync(place.path, aside);
-    const pattern = /\.(foreign|newer|damaged|unreadable)-(\d{8}T\d{9}Z)$/;
-    const named = siblings(place.path).filter((name) => pattern.test(name));
-    const timeOf = (name: string) => pattern.exec(name)?.[2] ?? '';
-    const old = named.toSorted((one, other) => (timeOf(one) < timeOf(other) ? 1 : -1)).slice(KEPT_ASIDE);
-    for (const name of old) rmSync(join(dirname(place.path), name), { force: true });
-    return aside;
-  });
+/** Gives a file another name. Returns the name. Throws `SnapshotFileError`. */
+export function setAside(path: string, reason: AsideReason): string {
+  return explained(() => renameAside(placeOf(path).path, reason));
 }
 
-/** Removes what was left of files that were being written when a process was killed. */
+/** Removes what was left of files that were being written when a process was killed. Throws `SnapshotFileError`. */
 export function removePartials(path: string): void {
-  explained(() => {
-    const place = placeOf(path);
-    for (const name of siblings(place.path)) {
-      if (/\.partial-\d+-[0-9a-f]{8}$/.test(name)) rmSync(join(dirname(place.path), name), { force: true });
-    }
-  });
+  explained(() => removeAbandoned(placeOf(path).path));
+}
+
+function removeAbandoned(path: string): void {
+  for (const suffix of suffixesOf(path)) {
+    if (!PARTIAL.test(suffix)) continue;
+    const partial = `${path}.${suffix}`;
+    const found = statSync(partial, { throwIfNoEntry: false });
+    if (found === undefined || Date.now() - found.mtimeMs < ABANDONED_MILLIS) continue;
+    rmSync(partial, { force: true });
+  }
+}
+
+/** Writes a file beside its place and puts it there. */
+function writeAnew(path: string, produce: (write: (bytes: Uint8Array) => void) => boolean): number | null {
+  const partial = `${path}.partial-${process.pid}-${randomBytes(4).toString('hex')}`;
+  const file = openSync(partial, 'wx', FILE_MODE);
+  let isInPlace = false;
+  try {
+    let bytes = 0;
+    let unsynced = 0;
+    const isComplete = produce((chunk) => {
+      for (let done = 0; done < chunk.length;) done += writeSync(file, chunk, done, chunk.length - done);
+      bytes += chunk.length;
+      unsynced += chunk.length;
+      if (unsynced < SYNC_BYTES) return;
+      fdatasyncSync(file);
+      unsynced = 0;
+    });
+    if (!isComplete) return null;
+    fsyncSync(file);
+    renameSync(partial, path);
+    isInPlace = true;
+    syncFolder(dirname(path));
+    return bytes;
+  } finally {
+    closeSync(file);
+    if (!isInPlace) rmSync(partial, { force: true });
+  }
 }
 
 /** The path behind links, and whether there is a file. */
@@ -143,7 +163,7 @@ function placeOf(path: string): { readonly path: string; readonly exists: boolea
 }
 
 /** Why a file must not be overwritten; null when it is a snapshot that we could read. */
-function reasonToSpare(path: string): SetAsideReason | null {
+function reasonToSpare(path: string): AsideReason | null {
   let file: number;
   try {
     file = openSync(path, 'r');
@@ -167,11 +187,6 @@ function readFully(file: number, target: Uint8Array): number {
     done += count;
   }
   return done;
-}
-
-/** The names in the folder of a file that begin with its own. */
-function siblings(path: string): string[] {
-  return readdirSync(dirname(path)).filter((name) => name.startsWith(`${basename(path)}.`));
 }
 
 function syncFolder(folder: string): void {
@@ -211,5 +226,6 @@ function explained<T>(work: () => T): T {
 }
 
 function codeOf(error: unknown): string {
+  if (error instanceof SnapshotFileError) return error.code;
   return error instanceof Error && 'syscall' in error && 'code' in error ? String(error.code) : '';
 }

@@ -11,7 +11,8 @@ import type { Policy } from '../policy.ts';
 import type { Store } from '../swarm/store.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { SnapshotReadings } from '../telemetry/readings.ts';
-import type { SetAsideReason } from './snapshot-file.ts';
+import type { AsideReason } from './set-aside.ts';
+import type { SnapshotFileNews } from './snapshot-file.ts';
 import {
   type Restored,
   type RunningJob,
@@ -32,7 +33,7 @@ export interface SnapshotParts {
   onFailure(error: Error): void;
 }
 
-const REASONS: Readonly<Record<SetAsideReason, string>> = {
+const REASONS: Readonly<Record<AsideReason, string>> = {
   foreign: 'is no snapshot of swarms',
   newer: 'was written by a newer version of the tracker',
   damaged: 'is damaged',
@@ -174,10 +175,8 @@ export class SnapshotKeeper {
     const { store, policy, logger } = this.#parts;
     // Relative paths begin in the working directory.
     const path = resolve(job.path);
-    this.#job = startSnapshotJob(
-      { ...job, path },
-      { store: store.memory, policy: policy.buffer },
-      (reason, aside) => logger.warn(`${job.path} ${REASONS[reason]}: it is set aside as ${aside}`),
+    this.#job = startSnapshotJob({ ...job, path }, { store: store.memory, policy: policy.buffer }, (news) =>
+      logger.warn(describeNews(job.path, news)),
     );
     try {
       return await this.#job.outcome;
@@ -234,6 +233,12 @@ function describe(path: string, { counts, downSeconds, seconds }: Restored, torr
     ...(unstored > 0 ? [`${unstored} had no room in swarm.memory`] : []),
     `written ${Math.round(Math.max(0, downSeconds))} s ago, restored in ${seconds.toFixed(1)} s`,
   ].join(', ');
+}
+
+function describeNews(path: string, news: SnapshotFileNews): string {
+  return news.kind === 'aside'
+    ? `${path} ${REASONS[news.reason]}: it is set aside as ${news.path}`
+    : `The disk of ${path} is full: damaged files that had been set aside are removed: ${news.paths.join(', ')}`;
 }
 
 function describeFault(path: string, { fault, aside, counts }: Restored): string {

@@ -3,10 +3,10 @@
  * a disk. One job, one thread; it looks at a shared word to know whether it shall give up.
  */
 import { Worker } from 'node:worker_threads';
-import type { SnapshotFault } from '../swarm/snapshot-format.ts';
 import type { ImportCounts } from '../swarm/snapshot-import.ts';
 import type { StoreMemory } from '../swarm/store.ts';
-import type { SetAsideReason } from './snapshot-file.ts';
+import type { AsideReason } from './set-aside.ts';
+import type { SnapshotFileNews } from './snapshot-file.ts';
 
 /** What is to be done with the file at `path`. */
 export type SnapshotJob =
@@ -31,7 +31,7 @@ export interface Restored {
   readonly downSeconds: number;
   readonly seconds: number;
   /** What is wrong with the file, or with the rest of it; null when nothing is. */
-  readonly fault: SetAsideReason | null;
+  readonly fault: AsideReason | null;
   /** The name under which a faulty file is kept, or why it could not be renamed. */
   readonly aside: { readonly kind: 'renamed' | 'refused'; readonly text: string } | null;
 }
@@ -56,8 +56,7 @@ export type SnapshotOutcome =
 
 /** What the thread says. The outcome comes last. */
 export type FromSnapshotThread =
-  | { readonly kind: 'aside'; readonly reason: SnapshotFault | 'unreadable'; readonly path: string }
-  | { readonly kind: 'outcome'; readonly outcome: SnapshotOutcome };
+  SnapshotFileNews | { readonly kind: 'outcome'; readonly outcome: SnapshotOutcome };
 
 /** A job that is under way. */
 export interface RunningJob {
@@ -69,11 +68,11 @@ export interface RunningJob {
   abandon(): void;
 }
 
-/** Starts a job. `onAside` is told when writing found a file that is no snapshot, and set it aside. */
+/** Starts a job. `onNews` is told what writing does to other files. */
 export function startSnapshotJob(
   job: SnapshotJob,
   memories: { readonly store: StoreMemory; readonly policy: SharedArrayBuffer },
-  onAside: (reason: SetAsideReason, path: string) => void,
+  onNews: (news: SnapshotFileNews) => void,
 ): RunningJob {
   const control = new SharedArrayBuffer(4);
   const workerData: SnapshotSetup = { ...memories, control, job };
@@ -82,8 +81,8 @@ export function startSnapshotJob(
     let cause: unknown;
     let found: SnapshotOutcome | null = null;
     worker.on('message', (message: FromSnapshotThread) => {
-      if (message.kind === 'aside') onAside(message.reason, message.path);
-      else found = message.outcome;
+      if (message.kind === 'outcome') found = message.outcome;
+      else onNews(message);
     });
     worker.on('error', (error) => {
       cause = error;

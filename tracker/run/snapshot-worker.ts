@@ -7,13 +7,13 @@ import { SnapshotDecoder, SnapshotEncoder } from '../swarm/snapshot-format.ts';
 import { SnapshotImport } from '../swarm/snapshot-import.ts';
 import { Store } from '../swarm/store.ts';
 import type { SwarmRules } from '../swarm/swarm-rules.ts';
+import type { AsideReason } from './set-aside.ts';
 import {
   openSnapshot,
   type OpenSnapshot,
   removePartials,
   replaceSnapshot,
   setAside,
-  type SetAsideReason,
   SnapshotFileError,
 } from './snapshot-file.ts';
 import type { FromSnapshotThread, Restored, SnapshotOutcome, SnapshotSetup } from './snapshot-thread.ts';
@@ -109,12 +109,7 @@ function restored(
 }
 
 /** Sets a file aside that is not, or not as a whole, what it should be. */
-function spare(
-  path: string,
-  fault: SetAsideReason,
-  counts: Restored['counts'],
-  downSeconds: number,
-): Restored {
+function spare(path: string, fault: AsideReason, counts: Restored['counts'], downSeconds: number): Restored {
   try {
     return restored(counts, downSeconds, fault, { kind: 'renamed', text: setAside(path, fault) });
   } catch (error) {
@@ -142,9 +137,7 @@ function write(path: string, isPaced: boolean): SnapshotOutcome {
     peers = encoder.peers;
     return true;
   };
-  const bytes = replaceSnapshot(path, produce, (reason, aside) =>
-    say({ kind: 'aside', reason, path: aside }),
-  );
+  const bytes = replaceSnapshot(path, produce, say);
   return bytes === null ? { kind: 'aborted' } : { kind: 'written', peers, bytes, seconds: secondsSpent() };
 }
 

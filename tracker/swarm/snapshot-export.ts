@@ -24,7 +24,7 @@ import {
 } from './torrent-table.ts';
 import { peersOf } from './torrent-view.ts';
 
-/** The most torrents and peers that one lock is held for, give or take the last torrents of a bucket. */
+/** One lock is held for so many torrents and peers, and for the last torrents of a bucket or one page (`peer-set.ts`) more. */
 const SLICE_PEERS = 512;
 
 /** Writes all torrents and peers; yields between slices, holding no lock, so that the caller can spread the work. */

@@ -12,7 +12,7 @@ try {
       write(bytes);
       return true;
     },
-    (reason) => console.log(`aside ${reason}`),
+    (news) => console.log(news.kind === 'aside' ? `aside ${news.reason}` : news.kind),
   );
   console.log(written);
 } catch (error) {

@@ -7,7 +7,7 @@ export const snapshot = section(
     .strictObject({
       path: key(text('the path of a file').optional(), {
         description:
-          'The file that the swarms are written to, when the tracker stops and every `interval`, and restored from when it starts. It takes about 60 bytes for each peer, and twice that while it is written.',
+          'The file that the swarms are written to, when the tracker stops and every `interval`, and restored from when it starts. It takes about 60 bytes for each peer, and twice that while it is written; once more for each damaged file of before that is kept.',
         reload: 'live',
         absent: 'none, swarms begin empty',
       }),
