@@ -17,6 +17,11 @@ RUN_ARGS ?=
 # What `make bench` and its kin pass on: make bench BENCH_ARGS='--profiles 1 --rounds 3'
 BENCH_ARGS ?=
 
+# What `make images` builds on: an image with Node.js 24, or `local` for one of what this machine has. Empty: the official one.
+BASE ?=
+# The tag of the images; empty: the version of package.json.
+TAG ?=
+
 # How many datagrams and requests `make fuzz` sends; FUZZ_SEED=... repeats a run.
 COUNT ?= 10000000
 
@@ -28,7 +33,7 @@ GENERATED := docs crds charts
 INSTALLED := node_modules/.installed-package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help install run run-operator test test-apiserver check types lint format format-check knip generate generate-check clean bench bench-http bench-https bench-memory bench-api bench-snapshot bench-start bench-flood fuzz observe
+.PHONY: help install run run-operator test test-apiserver check types lint format format-check knip generate generate-check clean bench bench-http bench-https bench-memory bench-api bench-snapshot bench-start bench-flood fuzz observe images base-image
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -100,6 +105,12 @@ fuzz: install ## Send ten million random and changed datagrams and requests (COU
 observe: install ## Start a tracker under a gentle load, Prometheus beside it and, where a container engine runs, Grafana
 	@$(NODE) test/support/fetch-parts.ts prometheus
 	@exec $(NODE) test/observe/main.ts
+
+images: install ## Build the images of the tracker and the operator (BASE=local: on what this machine has; TAG=...)
+	@exec $(NODE) .ci/image/build.ts $(if $(BASE),--base $(BASE)) $(if $(TAG),--tag $(TAG))
+
+base-image: install ## Build a base for the images from what this machine has, for places without a registry
+	@exec $(NODE) .ci/image/local-base.ts
 
 clean: ## Remove what was installed; storage/ stays
 	rm -rf node_modules

@@ -43,7 +43,7 @@ describe('The command', { concurrency: 2 }, () => {
     config: /check[^]*print[^]*default[^]*migrate <file>/,
     'config check': /--config <file>/,
     probe: /--key <key>[^]*--info-hash[^]*--json[^]*--watch[^]*--timeout/,
-    health: /health \[options\] <url>/,
+    health: /health \[options\] \[url\]/,
     version: /Usage: torrust-tracker version/,
   };
   for (const [command, says] of Object.entries(helps)) {
@@ -68,7 +68,6 @@ describe('The command', { concurrency: 2 }, () => {
     ['rnu'],
     ['run', '--confg', 'x'],
     ['probe'],
-    ['health'],
     ['config', 'migrate'],
     ['probe', 'udp://t:1', '-i', 'short'],
     ['probe', 'udp://t:1', '--timeout', '0'],
@@ -295,6 +294,18 @@ describe('"health', { concurrency: 2 }, () => {
     const result = await runCommand(context, ['health', `http://127.0.0.1:${await closedPort()}/`]);
     assert.match(result.stdout, /^Health check \.\.\.\nERROR: .+\n$/);
     assert.equal(result.code, 1);
+  });
+
+  test('" asks whether the tracker of its container serves, at the port of the container', async (context) => {
+    const asked: unknown[] = [];
+    const server = createServer((request, response) => {
+      asked.push(request.url);
+      response.end();
+    });
+    context.after(() => server.close().closeAllConnections());
+    const env = { HEALTH_CHECK_API_PORT: String(await listen(server)) };
+    assert.equal((await runCommand(context, ['health'], { env })).code, 0);
+    assert.deepEqual(asked, ['/readyz']);
   });
 
   test('" is content with a tracker that is up', async (context) => {

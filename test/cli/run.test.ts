@@ -5,6 +5,8 @@ import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { defaultConfigText } from '../../tracker/config/generate.ts';
+import { loadConfig } from '../../tracker/config/load.ts';
 import {
   type PartialConfig,
   start,
@@ -220,6 +222,34 @@ describe('A tracker', { concurrency: 2 }, () => {
     const second = await superviseTracker(context, args, { env: ANY_PORTS, folder });
     await second.stop();
     assert.equal(readFileSync(path, 'utf8'), text);
+  });
+
+  test('writes the file that a variable names, with what a container needs, when it is to', async (context) => {
+    const folder = temporaryFolder(context);
+    const path = join(folder, 'etc', 'mine.toml');
+    const env = {
+      ...ANY_PORTS,
+      TORRUST_TRACKER_CONFIG_TOML_PATH: path,
+      TORRUST_TRACKER_CONFIG_OVERRIDE_CORE__DATABASE__PATH: join(folder, 'sqlite3.db'),
+    };
+    const tracker = await superviseTracker(context, ['run', '--generate', 'container'], { env, folder });
+    await tracker.stop();
+    const { core, http_api, metrics } = loadConfig({ path, env: {}, cwd: folder }).config;
+    assert.equal(core.database?.path, '/var/lib/torrust/tracker/database/sqlite3.db');
+    assert.deepEqual([http_api?.bind_address, metrics.bind_address], ['0.0.0.0:1212', '0.0.0.0:1314']);
+  });
+
+  test('writes nothing when the whole configuration is in a variable', async (context) => {
+    const folder = temporaryFolder(context);
+    const path = join(folder, 'mine.toml');
+    const env = {
+      ...ANY_PORTS,
+      TORRUST_TRACKER_CONFIG_TOML_PATH: path,
+      TORRUST_TRACKER_CONFIG_TOML: defaultConfigText(),
+    };
+    const tracker = await superviseTracker(context, ['run', '--generate'], { env, folder });
+    await tracker.stop();
+    assert.ok(!existsSync(path));
   });
 
   test('writes ./tracker.toml where there is none, and says so', async (context) => {

@@ -41,7 +41,9 @@ const ROOMS: Record<string, readonly string[]> = {
   'tracker/policy.ts': ['tracker/config/schema.ts', ...CORE],
   // How an address is written is the same in a configuration and in a header.
   'tracker/net/': ['tracker/protocol/', 'tracker/config/address.ts', ...TALLIES, ...CORE],
-  'tracker/db/': ['tracker/config/'],
+  // A thread's module is named the same way everywhere.
+  'tracker/worker-module.ts': [],
+  'tracker/db/': ['tracker/config/', 'tracker/worker-module.ts'],
   'tracker/telemetry/': TALLIES,
   'tracker/probe/': ['tracker/protocol/'],
   'tracker/api/': ['tracker/protocol/', 'tracker/swarm/', 'tracker/db/', 'tracker/telemetry/', ...CORE],

@@ -20,6 +20,7 @@ export type PartName =
   | 'netns'
   | 'ipv6'
   | 'prometheus'
+  | 'buildah'
   | 'apiserver'
   | 'definitions'
   | 'helm';
@@ -77,6 +78,14 @@ export const PARTS: readonly Part[] = [
     programs: ['prometheus', 'promtool', 'prometheus-node-exporter'],
     packages: ['prometheus', 'prometheus-node-exporter'],
     elsewhere: 'put prometheus, promtool and prometheus-node-exporter on PATH',
+  },
+  {
+    name: 'buildah',
+    title: 'buildah and runc',
+    programs: ['buildah', 'runc'],
+    packages: ['buildah', 'runc'],
+    elsewhere: 'put buildah and runc on PATH, and run as root on Linux',
+    obstacle: () => (process.getuid?.() === 0 ? undefined : 'not root'),
   },
   {
     name: 'netns',

@@ -9,9 +9,14 @@ export function addHealthCommand(program: Command): void {
   program
     .command('health')
     .description('Ask a health check, and end with 0 when its status is one of success.')
-    .argument('<url>', 'for example http://127.0.0.1:1313/health_check')
+    .argument('[url]', 'what to ask', defaultUrl())
     .option('--insecure', 'accept any certificate')
     .action(check);
+}
+
+/** Whether the tracker of this container serves, at the port that Torrust's containers name. */
+function defaultUrl(): string {
+  return `http://127.0.0.1:${process.env['HEALTH_CHECK_API_PORT'] || '1313'}/readyz`;
 }
 
 async function check(text: string, options: { readonly insecure?: boolean }): Promise<void> {

@@ -1,10 +1,10 @@
 /** `torrust-tracker run`: the tracker, from its configuration until a signal. `docs/operation.md` tells of it. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { ConfigError } from '../config/errors.ts';
-import { generatedDriver, writeDefaultConfig } from '../config/generate.ts';
+import { CONFIG_PLACES, type ConfigPlace, generatedDriver, writeDefaultConfig } from '../config/generate.ts';
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
-import { type ConfigSource, describeSource } from '../config/source.ts';
-import { type RunningTracker, startTracker } from '../main.ts';
+import { type ConfigSource, describeSource, findNamedFile } from '../config/source.ts';
+import type { RunningTracker } from '../main.ts';
 import { type Logger, openLog, stdoutTarget, styleOf } from '../telemetry/log.ts';
 import { welcome } from './welcome.ts';
 import { readVersion } from '../telemetry/version.ts';
@@ -19,7 +19,7 @@ const STOP_SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 
 interface RunOptions {
   readonly config?: string;
-  readonly generate?: boolean;
+  readonly generate?: ConfigPlace;
 }
 
 export function addRunCommand(program: Command): void {
@@ -30,7 +30,11 @@ export function addRunCommand(program: Command): void {
       '-c, --config <file>',
       'the configuration (default: $TORRUST_TRACKER_CONFIG_TOML_PATH, else ./tracker.toml)',
     )
-    .option('--generate', 'write a default configuration to that file when it is missing')
+    .addOption(
+      new Option('--generate [place]', 'write a default configuration to that file when it is missing')
+        .choices(CONFIG_PLACES)
+        .preset('local'),
+    )
     .action(run);
 }
 
@@ -52,6 +56,8 @@ async function run(options: RunOptions): Promise<void> {
     void tracker?.reload();
   });
   try {
+    // Loaded here, since a health check of a container, every few seconds, does without it.
+    const { startTracker } = await import('../main.ts');
     tracker = await startTracker({
       loaded,
       log,
@@ -76,11 +82,13 @@ async function run(options: RunOptions): Promise<void> {
 
 function load(options: RunOptions): LoadedConfig {
   const from = { env: process.env, cwd: process.cwd() };
-  if (options.config === undefined) return loadConfig(from);
+  const { config, generate } = options;
+  const named = config ?? (generate === undefined ? undefined : findNamedFile(from));
   const isWritten =
-    options.generate === true &&
-    writeDefaultConfig(options.config, generatedDriver(from.env)).kind === 'written';
-  const loaded = loadConfig({ ...from, path: options.config });
+    generate !== undefined &&
+    named !== undefined &&
+    writeDefaultConfig(named, generatedDriver(from.env), generate).kind === 'written';
+  const loaded = loadConfig({ ...from, ...(config !== undefined && { path: config }) });
   return isWritten && loaded.source.kind === 'file'
     ? { ...loaded, source: { kind: 'generated', path: loaded.source.path } }
     : loaded;

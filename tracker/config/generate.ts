@@ -38,14 +38,28 @@ const driverVariables = [
 /** The database of a default configuration. */
 export type GeneratedDriver = 'sqlite3' | 'mysql';
 
+/** Where the tracker of a default configuration runs: on the machine of its user, or in a container of ours. */
+export const CONFIG_PLACES = ['local', 'container'] as const;
+export type ConfigPlace = (typeof CONFIG_PLACES)[number];
+
+/** What differs from place to place. A container's own loopback is reached by nobody; its folders are Torrust's. */
+const places: Readonly<Record<ConfigPlace, { sqlitePath: string; tlsFolder: string; host: string }>> = {
+  local: { sqlitePath: defaultSqlitePath, tlsFolder: './storage/tracker/lib/tls', host: '127.0.0.1' },
+  container: {
+    sqlitePath: '/var/lib/torrust/tracker/database/sqlite3.db',
+    tlsFolder: '/var/lib/torrust/tracker/tls',
+    host: '0.0.0.0',
+  },
+};
+
 /** The tables by driver; the values for MySQL are those of Torrust's container and of its `compose.yaml`. */
-const databaseTexts: Readonly<Record<GeneratedDriver, string>> = {
-  sqlite3: `[core.database]
+const databaseTexts: Readonly<Record<GeneratedDriver, (sqlitePath: string) => string>> = {
+  sqlite3: (sqlitePath) => `[core.database]
 # "sqlite3" or "mysql". For MySQL: host, port, user, password (or password_file) and database instead of path.
 driver = "sqlite3"
-path = ${JSON.stringify(defaultSqlitePath)}
+path = ${JSON.stringify(sqlitePath)}
 `,
-  mysql: `[core.database]
+  mysql: () => `[core.database]
 # "sqlite3" or "mysql". For SQLite: path instead of the others.
 driver = "mysql"
 host = "mysql"
@@ -88,9 +102,14 @@ export function generatedDriver(env: Readonly<Record<string, string | undefined>
  * The text of the default configuration. `apiToken` is the token of the label `admin`; without one the REST API stays
  * closed and there is no database, which is the form that runs without a disk.
  */
-export function defaultConfigText(apiToken?: string, driver: GeneratedDriver = 'sqlite3'): string {
+export function defaultConfigText(
+  apiToken?: string,
+  driver: GeneratedDriver = 'sqlite3',
+  place: ConfigPlace = 'local',
+): string {
+  const { sqlitePath, tlsFolder, host } = places[place];
   const api = `[http_api]
-bind_address = "127.0.0.1:1212"
+bind_address = "${host}:1212"
 
 # A label of your choice and its token, for each user of the API. This token was made for you: keep it secret.
 [http_api.access_tokens]
@@ -125,7 +144,7 @@ max_peer_timeout = 900
 # true: completed downloads are counted in the database and survive a restart.
 persistent_torrent_completed_stat = false
 
-${apiToken === undefined ? '' : `${databaseTexts[driver]}\n`}# One table for each UDP tracker.
+${apiToken === undefined ? '' : `${databaseTexts[driver](sqlitePath)}\n`}# One table for each UDP tracker.
 [[udp_trackers]]
 bind_address = "0.0.0.0:6969"
 
@@ -142,22 +161,26 @@ bind_address = "0.0.0.0:7070"
 
 # HTTPS: a certificate and its key, below the tracker that they belong to. They are read again when they change.
 # [http_trackers.tls_config]
-# ssl_cert_path = "./storage/tracker/lib/tls/localhost.crt"
-# ssl_key_path = "./storage/tracker/lib/tls/localhost.key"
+# ssl_cert_path = "${tlsFolder}/localhost.crt"
+# ssl_key_path = "${tlsFolder}/localhost.key"
 
 ${apiToken === undefined ? '' : `${api}\n`}[health_check_api]
 bind_address = "127.0.0.1:1313"
-`;
+${place === 'container' ? `\n[metrics]\nbind_address = "${host}:1314"\n` : ''}`;
 }
 
 /**
  * Writes a default configuration with a new token to `path`, all of it or nothing, with mode 0600. A file that is
  * there already is never replaced. Throws a `ConfigError` with code `file_unwritable` for what a read-only folder does not explain.
  */
-export function writeDefaultConfig(path: string, driver: GeneratedDriver = 'sqlite3'): WriteResult {
+export function writeDefaultConfig(
+  path: string,
+  driver: GeneratedDriver = 'sqlite3',
+  place: ConfigPlace = 'local',
+): WriteResult {
   try {
     mkdirSync(dirname(path), { recursive: true });
-    return publish(defaultConfigText(createApiToken(), driver), path);
+    return publish(defaultConfigText(createApiToken(), driver, place), path);
   } catch (cause) {
     const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
     if (readOnlyCodes.includes(code)) return { kind: 'read_only', code };

@@ -104,6 +104,13 @@ export function findSource({ path, env, cwd, generate = true }: LoadOptions): Fo
   }
 }
 
+/** The file that a variable names as the configuration, absolute; undefined when no file is asked for in this way. */
+export function findNamedFile({ env, cwd }: Pick<LoadOptions, 'env' | 'cwd'>): string | undefined {
+  if ((env[textVariable] ?? '') !== '' || (env[formerTextVariable] ?? '') !== '') return undefined;
+  const named = env[pathVariable] || env[formerPathVariable] || '';
+  return named === '' ? undefined : findUpwards(cwd, named);
+}
+
 function fromEnvironment(variable: string, text: string): FoundSource {
   return { source: { kind: 'environment', variable }, origin: variable, text, warnings: [] };
 }

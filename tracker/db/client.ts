@@ -4,8 +4,8 @@
  * wanted to write and comes again.
  */
 import assert from 'node:assert/strict';
-import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { workerModule } from '../worker-module.ts';
 import { DatabaseError, type DatabaseErrorCode } from './error.ts';
 import type { Call, OperationName, Operations, Request, Response, WorkerData } from './messages.ts';
 import {
@@ -101,7 +101,7 @@ export async function openDatabase(
 ): Promise<Database> {
   const driver = driverOf(options.kind);
   const data: WorkerData = { options, timing };
-  const worker = new Worker(new URL(`./worker${extname(import.meta.url)}`, import.meta.url), {
+  const worker = new Worker(workerModule('./worker', import.meta.url), {
     name: 'database',
     workerData: data,
   });

@@ -16,6 +16,7 @@ import { ListenError } from '../listen-error.ts';
 import type { ListenerSetup } from '../net/listener.ts';
 import type { RequestTraceSettings, TracedRequest } from '../net/request-traces.ts';
 import type { StoreMemory } from '../swarm/store.ts';
+import { workerModule } from '../worker-module.ts';
 
 /** What all threads share. */
 export interface SharedMemories {
@@ -146,7 +147,10 @@ export class NetworkThreads {
         };
         return {
           places: group.places,
-          worker: new Worker(workerUrl(), { name: `network-${index}`, workerData }),
+          worker: new Worker(workerModule('../worker', import.meta.url), {
+            name: `network-${index}`,
+            workerData,
+          }),
         };
       }),
     );
@@ -228,12 +232,6 @@ function groupListeners(
 /** The most threads that `NetworkThreads.start` makes of a count: so many rows of counters are needed. */
 export function maxThreads(count: number): number {
   return 2 * count;
-}
-
-/** The entry of a thread: `.ts` from a checkout, `.js` in the npm archive. */
-function workerUrl(): URL {
-  const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'));
-  return new URL(`../worker${extension}`, import.meta.url);
 }
 
 /** Waits for the first word of a thread. Rejects when it can't listen or dies. */

@@ -7,6 +7,7 @@ import type { ImportCounts } from '../swarm/snapshot-import.ts';
 import type { StoreMemory } from '../swarm/store.ts';
 import type { AsideReason } from './set-aside.ts';
 import type { SnapshotFileNews } from './snapshot-file.ts';
+import { workerModule } from '../worker-module.ts';
 
 /** What is to be done with the file at `path`. */
 export type SnapshotJob =
@@ -76,7 +77,10 @@ export function startSnapshotJob(
 ): RunningJob {
   const control = new SharedArrayBuffer(4);
   const workerData: SnapshotSetup = { ...memories, control, job };
-  const worker = new Worker(workerUrl(), { name: `snapshot-${job.kind}`, workerData });
+  const worker = new Worker(workerModule('./snapshot-worker', import.meta.url), {
+    name: `snapshot-${job.kind}`,
+    workerData,
+  });
   const outcome = new Promise<SnapshotOutcome>((resolve, reject) => {
     let cause: unknown;
     let found: SnapshotOutcome | null = null;
@@ -105,10 +109,4 @@ export function startSnapshotJob(
       worker.unref();
     },
   };
-}
-
-/** The entry of the thread: `.ts` from a checkout, `.js` in the npm archive. */
-function workerUrl(): URL {
-  const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'));
-  return new URL(`./snapshot-worker${extension}`, import.meta.url);
 }
