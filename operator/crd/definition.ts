@@ -117,14 +117,14 @@ export function trackerDefinition() {
               labelSelectorPath: '.status.selector',
             },
           },
-          schema: { openAPIV3Schema: trackerSchema() },
+          schema: { openAPIV3Schema: withoutDefaultsInLists(trackerSchema()) },
         },
       ],
     },
   };
 }
 
-/** The schema of a whole resource. */
+/** The schema of a whole resource, with the defaults of all its fields. */
 export function trackerSchema(): OpenApiSchema {
   return {
     type: 'object',
@@ -160,6 +160,27 @@ function structural(schema: z.ZodType): OpenApiSchema {
   });
   // The library describes every version of JSON Schema at once; with this target it makes OpenAPI's.
   return converted as OpenApiSchema;
+}
+
+/**
+ * Leaves the defaults inside of lists to those who read the resource. A list is compared as a whole by client-side `kubectl
+ * apply` and by tools of GitOps: an entry that the server fills up would differ from the file for ever.
+ */
+function withoutDefaultsInLists(schema: OpenApiSchema, isInList = false): OpenApiSchema {
+  return Object.fromEntries(
+    Object.entries(schema)
+      .filter(([name]) => name !== 'default' || !isInList)
+      .map(([name, value]) => {
+        // Both are what OpenAPI says that they are.
+        if (name === 'items') return [name, withoutDefaultsInLists(value as OpenApiSchema, true)];
+        if (name !== 'properties') return [name, value];
+        const fields = Object.entries(value as Record<string, OpenApiSchema>);
+        return [
+          name,
+          Object.fromEntries(fields.map(([key, field]) => [key, withoutDefaultsInLists(field, isInList)])),
+        ];
+      }),
+  );
 }
 
 function validationsOf(schema: z.ZodType): Pick<OpenApiSchema, 'x-kubernetes-validations'> {

@@ -256,7 +256,7 @@ export const trackerSpec = withRules(shape, [
       type !== 'ClusterIP' || [...udp, ...http].every(({ nodePort }) => nodePort === undefined),
   },
   {
-    cel: '!has(self.exposure.gateway) || size(self.exposure.gateway.parentRefs) == 0 || self.http.exists(a, !has(a.tls) && size(a.trustedProxies) > 0 && (!has(self.exposure.gateway.listener) || self.exposure.gateway.listener == a.name))',
+    cel: '!has(self.exposure.gateway) || size(self.exposure.gateway.parentRefs) == 0 || self.http.exists(a, !has(a.tls) && has(a.trustedProxies) && size(a.trustedProxies) > 0 && (!has(self.exposure.gateway.listener) || self.exposure.gateway.listener == a.name))',
     message: `exposure.gateway ${routeMessage}`,
     holds: (spec) =>
       spec.exposure.gateway === undefined ||
@@ -271,7 +271,7 @@ export const trackerSpec = withRules(shape, [
       gateway.udpRoutes.every(({ listener }) => udp.some(({ name }) => name === listener)),
   },
   {
-    cel: '!has(self.exposure.ingress) || self.http.exists(a, !has(a.tls) && size(a.trustedProxies) > 0 && (!has(self.exposure.ingress.listener) || self.exposure.ingress.listener == a.name))',
+    cel: '!has(self.exposure.ingress) || self.http.exists(a, !has(a.tls) && has(a.trustedProxies) && size(a.trustedProxies) > 0 && (!has(self.exposure.ingress.listener) || self.exposure.ingress.listener == a.name))',
     message: `exposure.ingress ${routeMessage}`,
     holds: (spec) =>
       spec.exposure.ingress === undefined || leadsSomewhere(spec, spec.exposure.ingress.listener),

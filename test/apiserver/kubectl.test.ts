@@ -40,14 +40,15 @@ describe('with kubectl', () => {
   });
 
   test('the examples are applied, and applied again change nothing', needs('apiserver'), async () => {
-    const names = ['public', 'club', 'tuned', 'edge'];
+    const names = ['public', 'club', 'tuned', 'edge', 'secure', 'open', 'lab', 'plain'];
     const first = await kubectl(['apply', '-f', EXAMPLES]);
     for (const name of names) {
       assert.match(first, new RegExp(`torrusttracker.tracker.torrust.com/${name} created`));
     }
     const versions = () => kubectl(['get', 'tt', '-o', 'jsonpath={.items[*].metadata.resourceVersion}']);
     const before = await versions();
-    await kubectl(['apply', '-f', EXAMPLES]);
+    const again = await kubectl(['apply', '-f', EXAMPLES]);
+    for (const line of again.trim().split('\n')) assert.match(line, / unchanged$/);
     assert.equal(await versions(), before);
   });
 
