@@ -8,7 +8,7 @@ import { parseAllDocuments, stringify } from 'yaml';
 import type { Problem } from '../crd/conditions.ts';
 import { KIND, readTracker, type TorrustTracker } from '../crd/tracker.ts';
 import { desiredObjects } from '../desired/desired.ts';
-import { type Environment, NOTHING_OBSERVED, OPTIONAL_APIS } from '../desired/environment.ts';
+import { type Environment, NOTHING_OBSERVED, oneVersionEach, OPTIONAL_APIS } from '../desired/environment.ts';
 import type { Material, SecretOrder } from '../desired/generated-secrets.ts';
 import type { KubernetesObject } from '../desired/kubernetes-object.ts';
 import { valueAt } from '../json-path.ts';
@@ -41,7 +41,7 @@ function render({ filename, namespace, defaultTrackerImage: defaultImage, ipv6 }
   const environment: Environment = {
     defaultImage,
     operatorNamespace: undefined,
-    apis: new Set(OPTIONAL_APIS),
+    apis: oneVersionEach(new Set(OPTIONAL_APIS)),
     ipFamilies: ipv6 ? [4, 6] : [4],
     clusterRanges: [],
     dashboards: new Map(),

@@ -4,15 +4,31 @@
  */
 import type { PodTemplate } from './kubernetes-object.ts';
 
-/** APIs that a cluster may have or not. */
+/** APIs that a cluster may have or not; of the versions of a kind the one that is liked best comes first. */
 export const OPTIONAL_APIS = [
   'cert-manager.io/v1/Certificate',
   'gateway.networking.k8s.io/v1/HTTPRoute',
+  'gateway.networking.k8s.io/v1beta1/HTTPRoute',
+  'gateway.networking.k8s.io/v1/UDPRoute',
   'gateway.networking.k8s.io/v1alpha2/UDPRoute',
   'monitoring.coreos.com/v1/ServiceMonitor',
   'monitoring.coreos.com/v1/PrometheusRule',
 ] as const;
 export type OptionalApi = (typeof OPTIONAL_APIS)[number];
+
+/** Of what a cluster serves, each kind in one version: an object that is seen in two would look like two. */
+export function oneVersionEach(served: ReadonlySet<OptionalApi>): Set<OptionalApi> {
+  const kinds = new Set<string>();
+  const chosen = new Set<OptionalApi>();
+  for (const api of OPTIONAL_APIS) {
+    const [group, , kind] = api.split('/');
+    const name = `${group}/${kind}`;
+    if (!served.has(api) || kinds.has(name)) continue;
+    kinds.add(name);
+    chosen.add(api);
+  }
+  return chosen;
+}
 
 /** The operator and its cluster. */
 export interface Environment {
@@ -20,6 +36,7 @@ export interface Environment {
   readonly defaultImage: string;
   /** Where the operator's pods are; undefined when it runs outside the cluster. */
   readonly operatorNamespace: string | undefined;
+  /** Each kind in one version. */
   readonly apis: ReadonlySet<OptionalApi>;
   /** The address families of pods; the first is that of a pod's main address. */
   readonly ipFamilies: readonly (4 | 6)[];

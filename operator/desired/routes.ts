@@ -10,6 +10,16 @@ import { namesOf, ownedMetadata } from './identity.ts';
 import type { KubernetesObject } from './kubernetes-object.ts';
 import { httpServiceName, udpServiceName } from './services.ts';
 
+/** The versions of a kind that the operator can write. */
+const HTTP_ROUTE: readonly OptionalApi[] = [
+  'gateway.networking.k8s.io/v1/HTTPRoute',
+  'gateway.networking.k8s.io/v1beta1/HTTPRoute',
+];
+const UDP_ROUTE: readonly OptionalApi[] = [
+  'gateway.networking.k8s.io/v1/UDPRoute',
+  'gateway.networking.k8s.io/v1alpha2/UDPRoute',
+];
+
 /** Objects of optional APIs, and what can't be had because an API is missing. */
 export interface OptionalObjects {
   readonly objects: readonly KubernetesObject[];
@@ -21,31 +31,34 @@ export function routes(tracker: TorrustTracker, { apis }: Environment): Optional
   const { gateway } = tracker.spec.exposure;
   const objects = ingress(tracker);
   const problems: Problem[] = [];
-  const add = (api: OptionalApi, field: string, build: () => KubernetesObject) => {
-    if (apis.has(api)) objects.push(build());
-    else problems.push(missingApi(api, field));
+  const add = (
+    versions: readonly OptionalApi[],
+    field: string,
+    build: (apiVersion: string) => KubernetesObject,
+  ) => {
+    const api = versions.find((version) => apis.has(version));
+    if (api === undefined) problems.push(missingApi(versions, field));
+    else objects.push(build(api.slice(0, api.lastIndexOf('/'))));
   };
   if (gateway !== undefined && gateway.parentRefs.length > 0) {
-    add('gateway.networking.k8s.io/v1/HTTPRoute', 'spec.exposure.gateway', () => httpRoute(tracker));
+    add(HTTP_ROUTE, 'spec.exposure.gateway', (apiVersion) => httpRoute(tracker, apiVersion));
   }
   const udpRoutes = (gateway?.udpRoutes ?? []).toSorted((one, other) =>
     one.listener < other.listener ? -1 : 1,
   );
   for (const route of udpRoutes) {
-    add(
-      'gateway.networking.k8s.io/v1alpha2/UDPRoute',
-      `spec.exposure.gateway.udpRoutes[${route.listener}]`,
-      () => udpRoute(tracker, route),
+    add(UDP_ROUTE, `spec.exposure.gateway.udpRoutes[${route.listener}]`, (apiVersion) =>
+      udpRoute(tracker, apiVersion, route),
     );
   }
   return { objects, problems };
 }
 
-function missingApi(api: OptionalApi, field: string): Problem {
+function missingApi(versions: readonly OptionalApi[], field: string): Problem {
   return {
     condition: 'ExposureReady',
     reason: 'APIMissing',
-    message: `${field} needs ${api} of the Gateway API, which this cluster does not have: install its CRDs and a gateway; the route is made when they are there.`,
+    message: `${field} needs ${versions.join(' or ')} of the Gateway API, which this cluster does not have: install its CRDs and a gateway; the route is made when they are there.`,
   };
 }
 
@@ -63,10 +76,10 @@ function servicePortOf(
   return listener?.servicePort ?? listener?.port;
 }
 
-function httpRoute(tracker: TorrustTracker): KubernetesObject {
+function httpRoute(tracker: TorrustTracker, apiVersion: string): KubernetesObject {
   const { parentRefs = [], hostnames = [], listener } = tracker.spec.exposure.gateway ?? {};
   return {
-    apiVersion: 'gateway.networking.k8s.io/v1',
+    apiVersion,
     kind: 'HTTPRoute',
     metadata: ownedMetadata(tracker, namesOf(tracker).httpRoute),
     spec: {
@@ -85,11 +98,12 @@ function httpRoute(tracker: TorrustTracker): KubernetesObject {
 
 function udpRoute(
   tracker: TorrustTracker,
+  apiVersion: string,
   { listener, parentRefs }: { readonly listener: string; readonly parentRefs: readonly object[] },
 ): KubernetesObject {
   const target = tracker.spec.udp.find(({ name }) => name === listener);
   return {
-    apiVersion: 'gateway.networking.k8s.io/v1alpha2',
+    apiVersion,
     kind: 'UDPRoute',
     metadata: ownedMetadata(tracker, namesOf(tracker).udpRoute(listener)),
     spec: {

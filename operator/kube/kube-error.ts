@@ -30,6 +30,8 @@ const REASON_OF_STATUS: Readonly<Record<number, string>> = {
   503: 'ServiceUnavailable',
   504: 'Timeout',
 };
+/** A server calls an apply with a field that it does not know an error of its own. It is one of who applies. */
+const UNKNOWN_FIELD = /failed to create typed patch object/;
 const MAX_TEXT_CHARS = 300;
 
 /** Why there was no answer. */
@@ -110,13 +112,16 @@ interface Answer {
 function apiErrorOf(call: string, object: unknown, { status, text, retryAfter }: Answer): ApiError {
   const fields = isRecord(object) && object['kind'] === 'Status' ? object : {};
   const { code, reason, message, details } = fields;
-  const realStatus = typeof code === 'number' && code >= 400 ? code : status;
   const inDetails = isRecord(details) ? details['retryAfterSeconds'] : undefined;
+  const detail = typeof message === 'string' && message !== '' ? message : text.slice(0, MAX_TEXT_CHARS);
+  const isUnknownField = status === 500 && UNKNOWN_FIELD.test(detail);
+  const realStatus = isUnknownField ? 422 : typeof code === 'number' && code >= 400 ? code : status;
+  const isNamed = typeof reason === 'string' && reason !== '' && !isUnknownField;
   return new ApiError(
     call,
     realStatus,
-    typeof reason === 'string' && reason !== '' ? reason : (REASON_OF_STATUS[realStatus] ?? 'Unknown'),
-    typeof message === 'string' && message !== '' ? message : text.slice(0, MAX_TEXT_CHARS),
+    isNamed ? reason : (REASON_OF_STATUS[realStatus] ?? 'Unknown'),
+    detail,
     readRetryAfter(retryAfter) ?? (typeof inDetails === 'number' ? inDetails : undefined),
   );
 }

@@ -16,7 +16,8 @@ export interface Check {
 
 /** What a server serves; what is absent is not found. */
 export interface StatusServerOptions {
-  readonly host: string;
+  /** Undefined: every address, IPv6 and IPv4 where the machine has both. */
+  readonly host: string | undefined;
   /** 0 for any that is free. */
   readonly port: number;
   /** Under `/metrics`. */
@@ -48,10 +49,12 @@ export async function openStatusServer(options: StatusServerOptions): Promise<St
     },
   );
   try {
-    server.listen({ host, port });
+    server.listen({ ...(host !== undefined && { host }), port });
     await once(server, 'listening');
   } catch (error) {
-    throw new Error(`cannot listen on ${host} port ${port}: ${String(error)}`, { cause: error });
+    throw new Error(`cannot listen on ${host ?? 'every address'} port ${port}: ${String(error)}`, {
+      cause: error,
+    });
   }
   // A connection that can't be taken, for want of descriptors, must not end the operator.
   server.on('error', () => undefined);

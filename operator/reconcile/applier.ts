@@ -23,8 +23,6 @@ export type Applied =
 
 /** Statuses of HTTP that say something about the object and not about the moment. */
 const REFUSALS: readonly number[] = [400, 403, 404, 405, 413, 422];
-/** A server calls an apply with a field that it does not know an error of its own, with the status 500. */
-const UNKNOWN_FIELD = /failed to create typed patch object/;
 /** What the server says of a volume that is to grow and may not. */
 const NO_GROWTH = /(resize|expand|expansion|shrunk|less than)/i;
 
@@ -76,9 +74,7 @@ export class Applier {
       if (!this.#isDry) this.#cache.remember(object);
       return { kind: 'applied', object, isWritten: true };
     } catch (error) {
-      const isRefusal =
-        error instanceof ApiError && (REFUSALS.includes(error.status) || UNKNOWN_FIELD.test(error.message));
-      if (!isRefusal) throw error;
+      if (!(error instanceof ApiError) || !REFUSALS.includes(error.status)) throw error;
       return { kind: 'refused', problem: refusal(wanted, error) };
     }
   }

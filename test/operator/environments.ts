@@ -22,7 +22,7 @@ export const EVERYTHING: Environment = {
   apis: new Set([
     'cert-manager.io/v1/Certificate',
     'gateway.networking.k8s.io/v1/HTTPRoute',
-    'gateway.networking.k8s.io/v1alpha2/UDPRoute',
+    'gateway.networking.k8s.io/v1/UDPRoute',
     'monitoring.coreos.com/v1/ServiceMonitor',
     'monitoring.coreos.com/v1/PrometheusRule',
   ]),

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { sortBelongings } from '../../../operator/desired/belongings.ts';
 import { desiredObjects } from '../../../operator/desired/desired.ts';
+import { oneVersionEach, OPTIONAL_APIS, type OptionalApi } from '../../../operator/desired/environment.ts';
 import { labelsOf, selectorText } from '../../../operator/desired/identity.ts';
 import type { KubernetesObject } from '../../../operator/desired/kubernetes-object.ts';
 import { at, EVERYTHING, find, observe, PLAIN, settle } from '../environments.ts';
@@ -106,6 +107,28 @@ describe('routes', () => {
     );
     assert.ok(objects.every(({ kind }) => !kind.endsWith('Route')));
     assert.deepEqual(settle(tracker, EVERYTHING).problems, []);
+  });
+  test('are written in the best version that the cluster serves', () => {
+    const tracker = trackerOf({
+      http: [trusting],
+      exposure: { acknowledgeSourceNAT: true, gateway: { ...gateway, udpRoutes } },
+    });
+    const group = 'gateway.networking.k8s.io';
+    const old = [`${group}/v1alpha2/UDPRoute`, `${group}/v1beta1/HTTPRoute`] as const;
+    const cases: Record<string, { served: readonly OptionalApi[]; versions: readonly string[] }> = {
+      'of old CRDs': { served: old, versions: ['v1alpha2', 'v1beta1'] },
+      'of new ones, which serve the old versions too': { served: OPTIONAL_APIS, versions: ['v1', 'v1'] },
+    };
+    for (const [title, { served, versions }] of Object.entries(cases)) {
+      const { objects } = settle(tracker, { ...PLAIN, apis: oneVersionEach(new Set(served)) });
+      const made = ['UDPRoute', 'HTTPRoute'].map((kind) => objects.filter((object) => object.kind === kind));
+      const found = made.map((ofKind) => ofKind.map(({ apiVersion }) => apiVersion));
+      assert.deepEqual(
+        found,
+        versions.map((version) => [`${group}/${version}`]),
+        title,
+      );
+    }
   });
   test('may be an Ingress', () => {
     const ingress = { host: 'tracker.example', className: 'plain', tlsSecretName: 'pair' };

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, test } from 'node:test';
 import { Counter, Registry } from 'prom-client';
 import { createKubeMetrics } from '../../../operator/kube/metrics.ts';
 import { openStatusServer, type StatusServer } from '../../../operator/kube/status-server.ts';
+import { needs } from '../../support/parts.ts';
 
 let problem: string | undefined;
 let server: StatusServer;
@@ -49,6 +50,17 @@ test('is not ready, and says why, when something is', async () => {
   ]);
   problem = undefined;
   assert.deepEqual(await get('/readyz'), [200, 'ok']);
+});
+
+test('is reached at every address when none is named', needs('ipv6'), async (context) => {
+  const everywhere = await openStatusServer({ host: undefined, port: 0, alive: [] });
+  context.after(() => everywhere.close(0));
+  for (const host of ['127.0.0.1', '[::1]']) {
+    const response = await fetch(`http://${host}:${everywhere.port}/healthz`, {
+      headers: { connection: 'close' },
+    });
+    assert.equal(response.status, 200, host);
+  }
 });
 
 test('serves its metrics', async () => {

@@ -7,7 +7,15 @@ import { trackerDefinitionObject, trackerObject } from '../../apiserver/trackers
 import { needs } from '../../support/parts.ts';
 import { at } from '../environments.ts';
 import { startCommand } from '../cli/operator-process.ts';
-import { grant, makeNamespace, objectIn, sentence, told, waitForObject } from './running-operator.ts';
+import {
+  grant,
+  makeNamespace,
+  objectIn,
+  OPERATOR_USER,
+  sentence,
+  told,
+  waitForObject,
+} from './running-operator.ts';
 
 const WITHIN_MILLIS = 60_000;
 
@@ -32,7 +40,13 @@ test(
             tls: { certManager: { issuerRef: { name: 'ca' }, dnsNames: ['a.example'] } },
           },
         ],
-        exposure: { gateway: { parentRefs: [{ name: 'edge' }] } },
+        exposure: {
+          acknowledgeSourceNAT: true,
+          gateway: {
+            parentRefs: [{ name: 'edge' }],
+            udpRoutes: [{ listener: 'main', parentRefs: [{ name: 'edge' }] }],
+          },
+        },
         monitoring: { serviceMonitor: { enabled: true }, rules: { enabled: true } },
       },
       namespace,
@@ -49,6 +63,7 @@ test(
     const since = performance.now();
     for (const [apiVersion, kind, name] of [
       ['gateway.networking.k8s.io/v1', 'HTTPRoute', 'open'],
+      ['gateway.networking.k8s.io/v1', 'UDPRoute', 'open-udp-main'],
       ['monitoring.coreos.com/v1', 'ServiceMonitor', 'open'],
       ['monitoring.coreos.com/v1', 'PrometheusRule', 'open'],
       ['cert-manager.io/v1', 'Certificate', 'open-http-tls-tls'],
@@ -71,28 +86,20 @@ test(
     );
     assert.match(sentence(waiting, 'ExposureReady'), /has not been taken up by any gateway/);
 
-    const route = objectIn(namespace, 'gateway.networking.k8s.io/v1', 'HTTPRoute', 'open');
-    const accepted = (status: string) => ({
-      ...route,
-      status: {
-        parents: [
-          {
-            parentRef: { name: 'edge' },
-            controllerName: 'example.com/gateway',
-            conditions: [
-              {
-                type: 'Accepted',
-                status,
-                reason: 'NotAllowedByListeners',
-                message: 'no listener allows it',
-                lastTransitionTime: '2026-11-22T12:00:00Z',
-              },
-            ],
-          },
-        ],
-      },
-    });
-    await server.admin.apply(accepted('False'), { subresource: 'status', manager: 'gateway' });
+    const routes = [
+      objectIn(namespace, 'gateway.networking.k8s.io/v1', 'HTTPRoute', 'open'),
+      objectIn(namespace, 'gateway.networking.k8s.io/v1', 'UDPRoute', 'open-udp-main'),
+    ];
+    const accept = async (status: string) => {
+      const told = { status, reason: 'NotAllowedByListeners', message: 'no listener allows it' };
+      const condition = { type: 'Accepted', ...told, lastTransitionTime: '2026-11-22T12:00:00Z' };
+      const parent = { parentRef: { name: 'edge' }, controllerName: 'example.com/gateway' };
+      for (const route of routes) {
+        const taken = { ...route, status: { parents: [{ ...parent, conditions: [condition] }] } };
+        await server.admin.apply(taken, { subresource: 'status', manager: 'gateway' });
+      }
+    };
+    await accept('False');
     await waitForObject(
       server,
       tracker,
@@ -100,7 +107,7 @@ test(
       (found) => /edge: no listener allows it/.test(sentence(found, 'ExposureReady')),
       WITHIN_MILLIS,
     );
-    await server.admin.apply(accepted('True'), { subresource: 'status', manager: 'gateway' });
+    await accept('True');
     await waitForObject(
       server,
       tracker,
@@ -108,6 +115,9 @@ test(
       (found) => told(found, 'ExposureReady') === 'True Exposed',
       WITHIN_MILLIS,
     );
+    // The server shows a UDPRoute in two versions, which are one object.
+    const deleted = server.requestsOf(OPERATOR_USER).filter(({ verb }) => verb === 'delete');
+    assert.deepEqual(deleted, []);
     const certificate = await server.admin.get(
       objectIn(namespace, 'cert-manager.io/v1', 'Certificate', 'open-http-tls-tls'),
     );
