@@ -132,7 +132,8 @@ export const ALERTING_GROUP: RuleGroup<AlertingRule> = {
   ],
 };
 
-function alert(
+/** An alert with the runbook page of its name. */
+export function alert(
   name: string,
   severity: AlertingRule['labels']['severity'],
   duration: string,

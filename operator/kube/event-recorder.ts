@@ -87,6 +87,7 @@ export class EventRecorder {
   constructor(options: RecorderOptions) {
     this.#options = options;
     this.#clock = options.clock ?? SYSTEM_CLOCK;
+    for (const result of ['written', 'dropped', 'failed']) options.metrics.inc({ result }, 0);
   }
 
   /** Notes something down; returns at once. */

@@ -92,6 +92,7 @@ class NamespacedReflector implements Reflector {
     this.#clock = options.clock ?? SYSTEM_CLOCK;
     this.#random = options.random ?? Math.random;
     this.#cache = new ObjectCache(options.indexes);
+    options.metrics.failures.inc({ name: options.resource.plural }, 0);
     const namespaces: readonly (string | undefined)[] = options.namespaces ?? [undefined];
     const parts = namespaces.map((namespace) => {
       const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -151,8 +152,8 @@ class NamespacedReflector implements Reflector {
         }
         failures += 1;
         doubts += 1;
-        metrics.failures.inc(labels);
         const isAbsent = isApiError(error, REASON.notFound);
+        if (!isAbsent || isOptional !== true) metrics.failures.inc(labels);
         if (isAbsent || isExpired(error) || doubts >= MAX_FAILURES_BEFORE_LIST) {
           position.resourceVersion = undefined;
         }

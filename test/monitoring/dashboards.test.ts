@@ -6,7 +6,8 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { DASHBOARDS, monitoringFiles } from '../../charts/monitoring/generate.ts';
+import { DASHBOARDS, monitoringFiles, TRACKER_DASHBOARDS } from '../../charts/monitoring/generate.ts';
+import { OPERATOR_ALERTING_GROUP } from '../../charts/monitoring/operator-rules.ts';
 import { ALERTING_GROUP, RECORDING_GROUP } from '../../charts/monitoring/rules.ts';
 import { METRIC_NAMES } from './metric-names.ts';
 import { dashboardQueries, metricsIn, readDashboard } from './queries.ts';
@@ -102,7 +103,7 @@ for (const [file, { uid, variables }] of Object.entries(DASHBOARDS)) {
 describe('Metrics of the tracker', () => {
   const rules = [...RECORDING_GROUP.rules, ...ALERTING_GROUP.rules];
   const asked = new Set(
-    [...Object.keys(DASHBOARDS).flatMap(dashboardQueries), ...rules.map(({ expr }) => expr)].flatMap(
+    [...Object.keys(TRACKER_DASHBOARDS).flatMap(dashboardQueries), ...rules.map(({ expr }) => expr)].flatMap(
       metricsIn,
     ),
   );
@@ -122,10 +123,10 @@ describe('Metrics of the tracker', () => {
 });
 
 describe('An alert', () => {
-  for (const { alert, annotations, labels } of ALERTING_GROUP.rules) {
+  for (const { alert, annotations, labels } of [...ALERTING_GROUP.rules, ...OPERATOR_ALERTING_GROUP.rules]) {
     test(`${alert} says what is wrong and where to read on`, () => {
-      assert.match(alert, /^TorrustTracker[A-Z]\w+$/);
-      assert.match(annotations.summary, /\{\{ \$labels\.instance \}\}/);
+      assert.match(alert, /^Torrust(?:Tracker|Operator)[A-Z]\w+$/);
+      assert.match(annotations.summary, /\{\{ \$labels\.(?:instance|job|tracker) \}\}/);
       assert.match(annotations.description, /\.$/);
       assert.ok(['critical', 'warning'].includes(labels.severity));
       const page = join(ROOT, 'docs/runbooks', `${alert}.md`);

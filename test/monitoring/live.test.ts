@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { DASHBOARDS } from '../../charts/monitoring/generate.ts';
+import { TRACKER_DASHBOARDS } from '../../charts/monitoring/generate.ts';
 import { ALERTING_GROUP, RECORDING_GROUP } from '../../charts/monitoring/rules.ts';
 import { selfSigned } from '../api/certificates.ts';
 import { gentleLoad } from '../observe/gentle-load.ts';
@@ -72,7 +72,7 @@ describe('Prometheus', needs('prometheus'), () => {
     return metricsIn(expr).some((name) => name in EMPTY_HERE);
   }
 
-  for (const file of Object.keys(DASHBOARDS)) {
+  for (const file of Object.keys(TRACKER_DASHBOARDS)) {
     test(`answers every query of ${file}`, async () => {
       for (const { title, targets } of readDashboard(file).panels) {
         for (const { expr } of targets ?? []) {

@@ -4,6 +4,10 @@ import { join } from 'node:path';
 
 const FOLDER = join(import.meta.dirname, '../../charts/torrust-tracker-operator/dashboards');
 
+/** Ours, those of node_exporter and of processes, and those that controller-runtime and client-go name. */
+const METRIC =
+  /^(?:\w+:)?(?:torrust|node|process|up$|controller_runtime|leader_election|reflector|rest_client|workqueue)/;
+
 /** What these tests look at of a dashboard; the schema is Grafana's. */
 export interface DashboardFile {
   readonly uid: string;
@@ -52,7 +56,5 @@ export function dashboardQueries(file: string): string[] {
 /** The metrics that a query asks for; a histogram by its own name, without `_bucket`. */
 export function metricsIn(expr: string): string[] {
   const names = expr.match(/[a-zA-Z_:][\w:]*(?=\s*[{[)]|\s*$|\s+(?:offset|==|-|\/|<|>)|,)/g) ?? [];
-  return names
-    .filter((name) => /^(?:\w+:)?(?:torrust|node|process|up)/.test(name))
-    .map((name) => name.replace(/_bucket$/, ''));
+  return names.filter((name) => METRIC.test(name)).map((name) => name.replace(/_bucket$/, ''));
 }

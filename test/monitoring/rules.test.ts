@@ -3,15 +3,11 @@
  * alert has to be silent before, and to fire once its time is over.
  */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { stringify } from 'yaml';
 import { ALERTING_GROUP, RECORDING_GROUP } from '../../charts/monitoring/rules.ts';
 import { needs } from '../support/parts.ts';
-import { findProgram } from '../support/programs.ts';
-import { temporaryFolder } from '../support/tracker-process.ts';
+import { judge, promtool } from './promtool.ts';
 
 const RULES = join(import.meta.dirname, '../../charts/torrust-tracker-operator/rules/torrust-tracker.yaml');
 const WHO = 'job="torrust", instance="one:1314"';
@@ -156,7 +152,7 @@ describe('Rules', needs('prometheus'), () => {
         exp_labels: { ...rule.labels, ...labels },
         exp_annotations: { ...rule.annotations, summary, description },
       };
-      judge(context, {
+      judge(context, RULES, {
         input_series: Object.entries(series).map(([name, values]) => ({ series: name, values })),
         alert_rule_test: [
           { eval_time: silentAt, alertname, exp_alerts: [] },
@@ -184,7 +180,7 @@ describe('Rules', needs('prometheus'), () => {
       [`${duration}, le="0.001"}`]: '0+600x30',
       [`${duration}, le="+Inf"}`]: '0+600x30',
     };
-    judge(context, {
+    judge(context, RULES, {
       input_series: Object.entries(series).map(([name, values]) => ({ series: name, values })),
       promql_expr_test: Object.entries(values).map(([expr, value]) => ({
         expr,
@@ -194,18 +190,3 @@ describe('Rules', needs('prometheus'), () => {
     });
   });
 });
-
-/** Lets promtool judge a test of the rules, whose samples lie a minute apart. */
-function judge(context: { after(cleanup: () => void): void }, ruleTest: object): void {
-  const file = join(temporaryFolder(context), 'test.yaml');
-  const tests = [{ interval: '1m', ...ruleTest }];
-  writeFileSync(file, stringify({ rule_files: [RULES], evaluation_interval: '1m', tests }));
-  const { stdout, stderr, status } = promtool(['test', 'rules', file]);
-  assert.equal(status, 0, stdout + stderr);
-}
-
-function promtool(args: readonly string[]) {
-  const program = findProgram('promtool');
-  assert.ok(program !== undefined);
-  return spawnSync(program, args, { encoding: 'utf8' });
-}

@@ -5,10 +5,16 @@
 import { join } from 'node:path';
 import { type PartialConfig } from '../support/tracker-process.ts';
 
-/** The rules of the chart. */
+/** The rules of the chart about trackers. */
 export const RULE_FILES = [
   join(import.meta.dirname, '../../charts/torrust-tracker-operator/rules/torrust-tracker.yaml'),
 ];
+
+/** The rules of the chart about operators. */
+export const OPERATOR_RULE_FILE = join(
+  import.meta.dirname,
+  '../../charts/torrust-tracker-operator/rules/torrust-operator.yaml',
+);
 
 /** A configuration in which every metric has something to tell. The TLS pair is `tracker.crt` and `tracker.key`. */
 export function observedConfig(folder: string): PartialConfig {
