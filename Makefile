@@ -33,7 +33,7 @@ GENERATED := docs crds charts
 INSTALLED := node_modules/.installed-package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help install run run-operator test test-apiserver check types lint format format-check knip generate generate-check clean bench bench-http bench-https bench-memory bench-api bench-snapshot bench-start bench-flood fuzz observe images base-image
+.PHONY: help install run run-operator test test-apiserver check types lint format format-check knip generate generate-check clean bench bench-http bench-https bench-memory bench-api bench-snapshot bench-start bench-flood bench-operator fuzz observe images base-image
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -96,7 +96,8 @@ bench-api: install ## Measure the REST API over a large store
 bench-snapshot: install ## Measure writing and restoring a snapshot of 10 million peers
 bench-start: install ## Measure the time from a start to the first answer
 bench-flood: install ## Measure what floods cost other clients, and the tracker's memory
-bench-http bench-https bench-memory bench-api bench-snapshot bench-start bench-flood:
+bench-operator: install ## Measure the operator with 1,000 trackers, against a real API server
+bench-http bench-https bench-memory bench-api bench-snapshot bench-start bench-flood bench-operator:
 	@exec $(NODE) test/bench/main.ts $(@:bench-%=%) $(BENCH_ARGS)
 
 fuzz: install ## Send ten million random and changed datagrams and requests (COUNT=..., FUZZ_SEED=...)

@@ -6,7 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import { Registry } from 'prom-client';
 import { parse } from 'yaml';
-import { type Environment, OPTIONAL_APIS } from './desired/environment.ts';
+import { type Environment, oneVersionEach, OPTIONAL_APIS } from './desired/environment.ts';
 import { KubeClient } from './kube/client.ts';
 import { pause, SYSTEM_CLOCK } from './kube/clock.ts';
 import { Connection } from './kube/connection.ts';
@@ -20,6 +20,7 @@ import { openStatusServer, type StatusServer } from './kube/status-server.ts';
 import type { Recorder } from './reconcile/status-writer.ts';
 import { type ClusterNetwork, lookAtNetwork, podNamespace } from './surroundings.ts';
 import { startTrackerController, type TrackerController } from './tracker-controller.ts';
+import { createTrackerMetrics } from './tracker-metrics.ts';
 import { readVersion } from './version.ts';
 
 /** How the operator runs. */
@@ -30,8 +31,8 @@ export interface OperatorSettings {
   readonly namespaces?: readonly string[] | undefined;
   /** The image of trackers that name none. */
   readonly defaultImage: string;
-  /** Where metrics and health are served. */
-  readonly bindAddress: { readonly host: string; readonly port: number };
+  /** Where metrics and health are served; without a host at every address. */
+  readonly bindAddress: { readonly host: string | undefined; readonly port: number };
   readonly electsLeader: boolean;
   /** The API server judges every write and stores none. Takes no lease either. */
   readonly isDry: boolean;
@@ -78,6 +79,7 @@ export async function runOperator({ settings, log, signal, onLost }: OperatorOpt
   let recorder: EventRecorder | undefined;
   let controller: TrackerController | undefined;
   let isSynced = false;
+  createTrackerMetrics(registry, readVersion(), () => (isSynced ? controller?.trackers() : undefined));
   try {
     const inSync = { name: 'trackers', problem: () => notSynced(controller, isSynced) };
     const alive = { name: 'ping', problem: () => undefined };
@@ -172,7 +174,7 @@ async function work({
   const environment = (): Environment => ({
     defaultImage,
     operatorNamespace: podNamespace(),
-    apis: discovery.apis(),
+    apis: oneVersionEach(discovery.apis()),
     // Families stay as they were at the start: another would replace every pod.
     ipFamilies: families,
     clusterRanges: network.ranges,

@@ -7,6 +7,7 @@ import type { KubeClient } from './kube/client.ts';
 import { SYSTEM_CLOCK } from './kube/clock.ts';
 import { runController } from './kube/controller.ts';
 import type { KubeLog } from './kube/kube-log.ts';
+import { keyOf, type KubeObject } from './kube/kube-object.ts';
 import type { KubeMetrics } from './kube/metrics.ts';
 import { WorkQueue } from './kube/work-queue.ts';
 import { Prober, PROBER_DEFAULTS } from './probe/prober.ts';
@@ -40,6 +41,8 @@ export interface TrackerController {
   readonly ended: Promise<void>;
   /** Has every tracker looked at, as when the cluster got another API. */
   reconcileAll(): void;
+  /** All trackers, as they were last seen. */
+  trackers(): readonly KubeObject[];
   /** What hinders the watches at the moment, as sentences. */
   problems(): string[];
 }
@@ -59,6 +62,7 @@ export function startTrackerController(options: TrackerControllerOptions): Track
     namespaces,
     metrics: metrics.reflector,
     log,
+    apis: () => environment().apis,
     signal,
     onTracker: (key) => queue.add(key),
   });
@@ -97,8 +101,9 @@ export function startTrackerController(options: TrackerControllerOptions): Track
     synced,
     ended: run(),
     reconcileAll: () => {
-      for (const key of cache.trackerKeys()) queue.add(key);
+      for (const { metadata } of cache.trackers()) queue.add(keyOf(metadata));
     },
+    trackers: () => cache.trackers(),
     problems: () => cache.problems(),
   };
 }

@@ -1,4 +1,5 @@
 /** `torrust-operator run`: the operator, until a signal. */
+import { setFlagsFromString } from 'node:v8';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { LOG_LEVELS, type LogLevel, openLog } from '../log.ts';
 import { defaultTrackerImage } from '../tracker-image.ts';
@@ -9,14 +10,20 @@ interface RunOptions {
   readonly namespaces?: readonly string[];
   readonly context?: string;
   readonly dryRun?: boolean;
-  readonly bindAddress: { readonly host: string; readonly port: number };
+  readonly bindAddress: { readonly host: string | undefined; readonly port: number };
   readonly leaderElect: boolean;
   readonly defaultTrackerImage: string;
   readonly logLevel: LogLevel;
   readonly applyDefinitions?: boolean;
 }
 
-const DEFAULT_BIND_ADDRESS = { host: '0.0.0.0', port: 8080 };
+/** At every address, of both families where the machine has both. */
+const DEFAULT_BIND_ADDRESS = { host: undefined, port: 8080 };
+/**
+ * The heap may grow by this part before it is swept, rather than to a multiple: reconciles leave much behind and need little.
+ * https://nodejs.org/api/v8.html#v8setflagsfromstringflags
+ */
+const HEAP_FLAG = '--heap-growing-percent=20';
 /** A stop that takes longer is given up: Kubernetes kills after thirty seconds, and says less. */
 const STOP_LIMIT_MILLIS = 20_000;
 
@@ -35,7 +42,7 @@ export function addRunCommand(program: Command): void {
         'where metrics and health are served, with port 0 at any that is free',
       )
         .argParser(readAddress)
-        .default(DEFAULT_BIND_ADDRESS, '0.0.0.0:8080'),
+        .default(DEFAULT_BIND_ADDRESS, ':8080, at every address'),
     )
     .option('--no-leader-elect', 'work at once; only where no other operator can be running')
     .option('--default-tracker-image <image>', 'the image of trackers that name none', defaultTrackerImage())
@@ -48,16 +55,17 @@ export function addRunCommand(program: Command): void {
     .action(run);
 }
 
-/** Reads `host:port`, `[IPv6]:port` or `:port`. */
-function readAddress(text: string): { host: string; port: number } {
+/** Reads `host:port`, `[IPv6]:port` or `:port`, which is every address. */
+function readAddress(text: string): RunOptions['bindAddress'] {
   const [, bracketed, plain = '', port] =
     /^(?:\[([0-9A-Fa-f:.]+)\]|([^:[\]]*)):([0-9]{1,5})$/.exec(text) ?? [];
   if (port === undefined || Number(port) > 65535) throw new InvalidArgumentError('write it as HOST:PORT');
   const host = bracketed ?? plain;
-  return { host: host === '' ? DEFAULT_BIND_ADDRESS.host : host, port: Number(port) };
+  return { host: host === '' ? undefined : host, port: Number(port) };
 }
 
 async function run(options: RunOptions): Promise<void> {
+  setFlagsFromString(HEAP_FLAG);
   const log = openLog(options.logLevel);
   const stopping = new AbortController();
   const stop = (signal: NodeJS.Signals) => {

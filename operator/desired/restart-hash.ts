@@ -10,11 +10,13 @@ import type { Observed } from './environment.ts';
 import type { JsonObject } from './merge-patch.ts';
 import { secretUses } from './secret-uses.ts';
 
+/** Listed once: the schema is walked for it. */
+const RESTART_KEYS = listKeys().filter(({ reload }) => reload === 'restart');
+
 /** Sixteen hex digits; the same for the same settings in whatever order they come. */
 export function restartHash(tracker: TorrustTracker, tree: JsonObject, observed: Observed): string {
-  const restartKeys = listKeys().filter(({ reload }) => reload === 'restart');
   const settings = leaves(tree, [])
-    .filter(({ path }) => isOneOf(path, restartKeys))
+    .filter(({ path }) => isOneOf(path, RESTART_KEYS))
     .map(({ path, value }) => JSON.stringify([path, value]));
   return createHash('sha256')
     .update([...settings.toSorted(), ...restartSecrets(tracker, observed)].join('\n'))

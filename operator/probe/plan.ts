@@ -50,16 +50,22 @@ export interface ProbePlan {
   readonly pods: readonly PodPlan[];
   /** Asked when a pod was reached. */
   readonly services: readonly Target[];
+  /** Whether pods are asked where their announces came from. */
+  readonly asksSources: boolean;
 }
 
 const NO_KEY = /authentication/i;
 const NOT_LISTED = /not whitelisted/i;
 
-/** Plans a probe. `services` are the Services of the tracker with an address of their own. */
+/**
+ * Plans a probe. `services` are the Services of the tracker with an address of their own. `asksSources`: whether anybody
+ * wants to know where announces came from.
+ */
 export function planProbe(
   tracker: TorrustTracker,
   pods: readonly ReadyPod[],
   services: readonly ServiceAddress[],
+  asksSources: boolean,
 ): ProbePlan {
   const { mode, topology } = tracker.spec;
   return {
@@ -71,6 +77,7 @@ export function planProbe(
       targets: addresses.flatMap((host) => podTargets(tracker, name, host)),
     })),
     services: topology === 'HostNode' ? [] : services.flatMap((service) => serviceTargets(tracker, service)),
+    asksSources,
   };
 }
 

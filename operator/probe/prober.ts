@@ -134,7 +134,8 @@ export class Prober {
     if (!isDeepStrictEqual(essenceOf(report), essenceOf(before))) this.#options.onChange(key);
   }
 
-  async #ask(watched: Watched, { pods, services, expectedRefusal }: ProbePlan): Promise<ProbeReport> {
+  async #ask(watched: Watched, plan: ProbePlan): Promise<ProbeReport> {
+    const { pods, services, expectedRefusal, asksSources } = plan;
     const { signal } = this.#abort;
     const { answers } = watched;
     const askAll = (targets: readonly Target[]): Promise<TargetAnswer[]> =>
@@ -149,7 +150,10 @@ export class Prober {
         const states = await Promise.all(health.map((address) => askHealth(address, signal)));
         const isReached = states.some(({ kind }) => kind === 'answered');
         const [asked, sources] = isReached
-          ? await Promise.all([askAll(targets), askSources(health[0]?.host ?? '', signal)])
+          ? await Promise.all([
+              askAll(targets),
+              asksSources ? askSources(health[0]?.host ?? '', signal) : undefined,
+            ])
           : [[], undefined];
         return { pod, health: states, answers: asked, sources };
       }),

@@ -27,6 +27,8 @@ export interface ClusterCacheOptions {
   readonly namespaces: readonly string[] | undefined;
   readonly metrics: ReflectorMetrics;
   readonly log: KubeLog;
+  /** The optional APIs that are used, each kind in one version; what others show is the same once more. */
+  readonly apis: () => ReadonlySet<string>;
   /** Ends it. */
   readonly signal: AbortSignal;
   /** Called with the key of a tracker that is to be looked at. */
@@ -120,11 +122,9 @@ export class ClusterCache {
     return this.find(TRACKER, name);
   }
 
-  /** The keys of all trackers. */
-  trackerKeys(): string[] {
-    return this.#of(TRACKER)
-      .objects.list()
-      .map(({ metadata }) => keyOf(metadata));
+  /** All trackers. */
+  trackers(): KubeObject[] {
+    return this.#of(TRACKER).objects.list();
   }
 
   /** An object of a kind that is watched; of Secrets that are not the operator's without their content. */
@@ -134,9 +134,9 @@ export class ClusterCache {
 
   /** Everything that a tracker owns. */
   ownedBy(uid: string): KubeObject[] {
-    return [...this.#reflectors.values()].flatMap((reflector) =>
-      reflector === this.#of(POD) ? [] : reflector.objects.find(BY_OWNER, uid),
-    );
+    const apis = this.#options.apis();
+    const kinds = [SECRET, ...OWNED, ...OPTIONAL.filter((kind) => apis.has(nameOf(kind)))];
+    return kinds.flatMap((kind) => this.#of(kind).objects.find(BY_OWNER, uid));
   }
 
   /** The pods of a tracker. */
@@ -147,6 +147,8 @@ export class ClusterCache {
   /** Remembers what the API server answered to a write. */
   remember(object: KubeObject): void {
     this.#writes.add(object);
+    // The watch may have been faster than the answer.
+    this.find(object, object.metadata);
   }
 
   /** Says which Secrets a tracker reads, so that it is looked at when one of them changes. */
@@ -175,6 +177,8 @@ export class ClusterCache {
   #onChange(change: Change): void {
     const { object } = change;
     if (change.kind === 'deleted') this.#writes.forget(object, object.metadata);
+    // Who wrote it knows it already; of a Secret, other parts of the tracker are made than those that it was made of.
+    else if (this.#writes.isEcho(object) && object.kind !== 'Secret') return;
     for (const key of this.#trackersOf(change)) this.#options.onTracker(key);
   }
 

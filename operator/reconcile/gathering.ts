@@ -12,22 +12,21 @@ import { resourceOf } from '../kube/api-resource.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { isApiError, REASON } from '../kube/kube-error.ts';
 import { keyOf, type KubeObject } from '../kube/kube-object.ts';
+import { Answers } from './answers.ts';
 import type { ClusterCache } from './cluster-cache.ts';
 import { readClaim, readRendering, readSecret } from './observation.ts';
 
 /** How long the addresses of a node are believed. */
 const NODE_MILLIS = 10 * 60_000;
-
-interface KnownNode {
-  readonly addresses: Promise<readonly string[]>;
-  readonly atMillis: number;
-}
+/** Many trackers of a namespace that start together ask for the same warnings. */
+const WARNINGS_MILLIS = 2_000;
 
 /** Gathers. */
 export class Gathering {
   readonly #client: KubeClient;
   readonly #cache: ClusterCache;
-  readonly #nodes = new Map<string, KnownNode>();
+  readonly #nodes = new Answers<readonly string[]>(NODE_MILLIS);
+  readonly #warnings = new Answers<readonly KubeObject[]>(WARNINGS_MILLIS);
   /** What was read of Secrets of users, as of a resource version. */
   readonly #contents = new Map<
     string,
@@ -104,14 +103,15 @@ export class Gathering {
     isAbout: (name: string) => boolean,
     signal: AbortSignal,
   ): Promise<KubeObject[]> {
+    const events = await this.#warnings.of(namespace, () => this.#listWarnings(namespace, signal));
+    return events.filter((event) => isAbout(textAt(event, 'involvedObject', 'name') ?? ''));
+  }
+
+  async #listWarnings(namespace: string, signal: AbortSignal): Promise<readonly KubeObject[]> {
     try {
       const resource = resourceOf({ apiVersion: 'v1', kind: 'Event' });
-      const { items } = await this.#client.list(
-        resource,
-        { namespace, fieldSelector: 'type=Warning' },
-        { signal },
-      );
-      return items.filter((event) => isAbout(textAt(event, 'involvedObject', 'name') ?? ''));
+      const selection = { namespace, fieldSelector: 'type=Warning' };
+      return (await this.#client.list(resource, selection, { signal })).items;
     } catch (error) {
       if (isApiError(error, REASON.forbidden)) return [];
       throw error;
@@ -120,14 +120,7 @@ export class Gathering {
 
   /** The addresses of a node for clients outside the cluster, else those inside; none when it may not be read. */
   nodeAddresses(name: string, signal: AbortSignal): Promise<readonly string[]> {
-    const known = this.#nodes.get(name);
-    const now = performance.now();
-    if (known !== undefined && now - known.atMillis < NODE_MILLIS) return known.addresses;
-    const addresses = this.#askNode(name, signal);
-    this.#nodes.set(name, { addresses, atMillis: now });
-    // What failed is asked for again.
-    addresses.catch(() => this.#nodes.delete(name));
-    return addresses;
+    return this.#nodes.of(name, () => this.#askNode(name, signal));
   }
 
   async #askNode(name: string, signal: AbortSignal): Promise<readonly string[]> {

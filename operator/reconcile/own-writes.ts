@@ -21,6 +21,15 @@ export class OwnWrites {
     this.#writes.set(writeKey(object, object.metadata), { object, atMillis: performance.now() });
   }
 
+  /** Whether what a watch shows is what was written, and nothing since. Then the watch has caught up, and it is forgotten. */
+  isEcho({ apiVersion, kind, metadata }: KubeObject): boolean {
+    const key = writeKey({ apiVersion, kind }, metadata);
+    const written = this.#writes.get(key)?.object.metadata.resourceVersion;
+    if (written === undefined || written !== metadata.resourceVersion) return false;
+    this.#writes.delete(key);
+    return true;
+  }
+
   /** Forgets an object, as when it was deleted. */
   forget(kind: Pick<KubeObject, 'apiVersion' | 'kind'>, name: ObjectName): void {
     this.#writes.delete(writeKey(kind, name));

@@ -178,7 +178,8 @@ export class TrackerReconciler {
     );
     // Outside the cluster the addresses of Services lead nowhere.
     const asked = operatorNamespace === undefined ? [] : publicServices.map(addressesOf);
-    prober.watch(key, planProbe(tracker, readyPods(pods), asked));
+    const asksSources = clusterRanges.length > 0 && isReachedFromOutside(tracker);
+    prober.watch(key, planProbe(tracker, readyPods(pods), asked, asksSources));
     const report = prober.report(key);
     return {
       problems: [...desired.problems, ...problems, ...judgeRoutes(objects)],
@@ -189,7 +190,7 @@ export class TrackerReconciler {
       certificates: desired.certificates,
       certificatesNeeded: certificateUses(tracker).length,
       probe: report?.probe,
-      sources: clusterRanges.length > 0 && isReachedFromOutside(tracker) ? report?.sources : undefined,
+      sources: asksSources ? report?.sources : undefined,
       isDatabaseEphemeral: tracker.spec.topology === 'HostNode' && tracker.spec.database?.mysql === undefined,
       configHash: desired.configHash,
       image: desired.image,

@@ -1,5 +1,5 @@
 /**
- * The benchmarks of the tracker, by name: `node test/bench/main.ts udp --help`. They print ratios between servers that
+ * The benchmarks of the tracker and of the operator, by name: `node test/bench/main.ts udp --help`. They print ratios between servers that
  * were measured in the same run, and never fail because of a time.
  */
 import { availableParallelism, tmpdir } from 'node:os';
@@ -10,6 +10,7 @@ import { benchFlood } from './flood-bench.ts';
 import { benchHttp } from './http-bench.ts';
 import { benchHttps } from './https-bench.ts';
 import { benchMemory } from './memory-bench.ts';
+import { benchOperator } from './operator-bench.ts';
 import { fetchOpentracker } from './opentracker.ts';
 import { PROFILES } from './population.ts';
 import { type BenchServer, FLOOD_LIMIT, LIMITED_TRACKER, type Protocol, SERVERS } from './servers.ts';
@@ -126,6 +127,18 @@ program
   .action(async ({ seconds, serverCpus, clientCpu, out }: RoundOptions) => {
     const server = LIMITED_TRACKER;
     await benchFlood({ server, limit: FLOOD_LIMIT, seconds, serverCpus, clientCpu, folder: out });
+  });
+
+program
+  .command('operator')
+  .description('An operator with many trackers: first reconcile, steady state, drift, memory')
+  .option('--trackers <count>', 'trackers', parseCount, 1000)
+  .option('--seconds <seconds>', 'seconds of the steady state', parseCount, 70)
+  .option('--drifts <count>', 'changes by somebody else', parseCount, 20)
+  .option('--out <folder>', 'where the figures go', DEFAULT_FOLDER)
+  .action(async (options: { trackers: number; seconds: number; drifts: number; out: string }) => {
+    const { trackers, seconds, drifts, out } = options;
+    await benchOperator({ trackers, steadySeconds: seconds, drifts, folder: out });
   });
 
 try {

@@ -14,8 +14,17 @@ export function readCpuSeconds(pid: number): number {
 
 /** Resident memory of a process in bytes. */
 export function readResidentBytes(pid: number): number {
+  return readStatusBytes(pid, 'VmRSS');
+}
+
+/** The most resident memory that a process has ever had, in bytes. */
+export function readPeakResidentBytes(pid: number): number {
+  return readStatusBytes(pid, 'VmHWM');
+}
+
+function readStatusBytes(pid: number, field: string): number {
   const status = readFileSync(`/proc/${pid}/status`, 'latin1');
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024;
+  return Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? 0) * 1024;
 }
 
 /** Datagrams that the kernel dropped for the IPv4 sockets on a local port, since they were opened. */

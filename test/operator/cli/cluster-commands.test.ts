@@ -7,19 +7,11 @@ import { needs } from '../../support/parts.ts';
 import { waitFor } from '../../support/waiting.ts';
 import { at } from '../environments.ts';
 import { grant, makeNamespace, objectIn, waitForObject } from '../reconcile/running-operator.ts';
-import { runCommand, type RunningCommand, startCommand } from './operator-process.ts';
+import { portOf, runCommand, startCommand } from './operator-process.ts';
 
 const server = useApiServer(({ admin }) => admin.install([trackerDefinitionObject()]));
 
 const LEASE = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' };
-
-/** The port of the status server, as the log tells it. */
-function portOf(command: RunningCommand): Promise<number> {
-  return waitFor('the first line of the log', () => {
-    const [line] = command.stdout().split('\n');
-    return line === undefined || line === '' ? undefined : (JSON.parse(line) as { port: number }).port;
-  });
-}
 
 async function ask(port: number, path: string): Promise<{ status: number; text: string }> {
   const response = await fetch(`http://127.0.0.1:${port}${path}`);

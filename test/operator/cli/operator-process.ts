@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Cleaner } from '../../support/tracker-process.ts';
+import { waitFor } from '../../support/waiting.ts';
 
 const COMMAND = join(import.meta.dirname, '../../../operator/cli/main.ts');
 /** Where Node keeps compiled code by default. It knows code by its content. */
@@ -64,6 +65,14 @@ export function startCommand(context: Cleaner, args: readonly string[], kubeconf
       return { code: child.exitCode, stdout, stderr };
     },
   };
+}
+
+/** The port of the status server of `run`, as the first line of its log tells it. */
+export function portOf(command: RunningCommand): Promise<number> {
+  return waitFor('the first line of the log', () => {
+    const [line] = command.stdout().split('\n');
+    return line === undefined || line === '' ? undefined : (JSON.parse(line) as { port: number }).port;
+  });
 }
 
 /** Runs the command to its end. */

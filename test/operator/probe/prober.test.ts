@@ -1,12 +1,18 @@
 /** What the operator finds out by asking real trackers. */
 import assert from 'node:assert/strict';
 import { describe, test, type TestContext } from 'node:test';
-import { planProbe, type ProbePlan } from '../../../operator/probe/plan.ts';
+import {
+  planProbe,
+  type ProbePlan,
+  type ReadyPod,
+  type ServiceAddress,
+} from '../../../operator/probe/plan.ts';
 import { Prober } from '../../../operator/probe/prober.ts';
 import type { ProbeReport } from '../../../operator/probe/verdict.ts';
 import { parseTrackerUrl } from '../../../tracker/probe/target.ts';
 import { probeUdp } from '../../../tracker/probe/udp.ts';
 import { waitFor } from '../../support/waiting.ts';
+import type { TorrustTracker } from '../../../operator/crd/tracker.ts';
 import { trackerOf } from '../examples.ts';
 import { loopbackAddress, randomListeners, startLoopbackPod } from './loopback-pod.ts';
 
@@ -14,6 +20,14 @@ interface Watch {
   readonly prober: Prober;
   /** Every report that was new, in turn. */
   readonly reports: ProbeReport[];
+}
+
+function plan(
+  tracker: TorrustTracker,
+  pods: readonly ReadyPod[],
+  services: readonly ServiceAddress[],
+): ProbePlan {
+  return planProbe(tracker, pods, services, true);
 }
 
 function startProber(context: TestContext): Watch {
@@ -50,7 +64,7 @@ describe('A probe of a real tracker succeeds', () => {
     test(title, async (context) => {
       const { pod, tracker, spec } = await startLoopbackPod(context, { core });
       const services = ['sample-udp', 'sample-http'].map((name) => ({ name, addresses: pod.addresses }));
-      const report = await reportOn(context, planProbe(trackerOf({ ...spec, mode }), [pod], services));
+      const report = await reportOn(context, plan(trackerOf({ ...spec, mode }), [pod], services));
       assert.deepEqual(report.probe, { outcome: 'Succeeded', message: 'Every listener answered.' });
       assert.deepEqual(report.database, { isUp: true, message: '' });
       const stats = await fetch(`${tracker.api}/api/v1/stats?token=token-of-the-test`);
@@ -72,7 +86,7 @@ describe('A probe of a real tracker succeeds', () => {
       listeners,
     );
     const tracker = trackerOf({ ...listeners, http: [{ ...http, trustedProxies: ['127.0.0.0/8'] }] });
-    const report = await reportOn(context, planProbe(tracker, [pod], []));
+    const report = await reportOn(context, plan(tracker, [pod], []));
     assert.equal(report.probe.outcome, 'Succeeded', report.probe.message);
   });
 });
@@ -80,7 +94,7 @@ describe('A probe of a real tracker succeeds', () => {
 describe('A probe fails', () => {
   test('and names the listener that does not answer', async (context) => {
     const { pod, address, spec } = await startLoopbackPod(context, { udp_trackers: [] });
-    const { probe } = await reportOn(context, planProbe(trackerOf(spec), [pod], []));
+    const { probe } = await reportOn(context, plan(trackerOf(spec), [pod], []));
     assert.equal(probe.outcome, 'Failed');
     assert.equal(
       probe.message,
@@ -91,14 +105,14 @@ describe('A probe fails', () => {
   test('when a Service leads nowhere', async (context) => {
     const { pod, spec } = await startLoopbackPod(context);
     const nowhere = { name: 'sample-http', addresses: [loopbackAddress()] };
-    const { probe } = await reportOn(context, planProbe(trackerOf(spec), [pod], [nowhere]));
+    const { probe } = await reportOn(context, plan(trackerOf(spec), [pod], [nowhere]));
     assert.equal(probe.outcome, 'Failed');
     assert.match(probe.message, /^HTTP main by Service sample-http at .*ECONNREFUSED/);
   });
 
   test('when a tracker that should be private is open', async (context) => {
     const { pod, spec } = await startLoopbackPod(context);
-    const { probe } = await reportOn(context, planProbe(trackerOf({ ...spec, mode: 'Private' }), [pod], []));
+    const { probe } = await reportOn(context, plan(trackerOf({ ...spec, mode: 'Private' }), [pod], []));
     assert.equal(probe.outcome, 'Failed');
     assert.match(probe.message, /an announce without a key, .* was answered/);
   });
@@ -110,10 +124,7 @@ describe('A probe fails', () => {
       addresses: [loopbackAddress()],
     }));
     const { prober, reports } = startProber(context);
-    prober.watch(
-      'default/sample',
-      planProbe(trackerOf({ ...spec, topology: 'HostNode' }), [...away, pod], []),
-    );
+    prober.watch('default/sample', plan(trackerOf({ ...spec, topology: 'HostNode' }), [...away, pod], []));
     const failed = await waitFor('a report of every pod', () =>
       reports.find(({ probe: { message } }) => message.includes('And 7 more.')),
     );
@@ -130,7 +141,7 @@ test('a probe tells where announces of others came from, and leaves its own out'
     source_guard: { cluster_ranges: ['127.0.0.1/32'] },
   });
   const { prober, reports } = startProber(context);
-  prober.watch('default/sample', planProbe(trackerOf(spec), [pod], []));
+  prober.watch('default/sample', plan(trackerOf(spec), [pod], []));
   await waitFor('a report without traffic', () => reports[0]);
   assert.deepEqual(prober.report('default/sample')?.sources, { announces: 0, fromCluster: 0 });
 
@@ -147,7 +158,7 @@ test('a probe tells where announces of others came from, and leaves its own out'
 
 test('a probe without a way to any pod is no failure', async (context) => {
   const pod = { name: 'sample-0', addresses: [loopbackAddress()] };
-  const { probe, database } = await reportOn(context, planProbe(trackerOf({}), [pod], []));
+  const { probe, database } = await reportOn(context, plan(trackerOf({}), [pod], []));
   assert.equal(probe.outcome, 'Unreachable');
   assert.equal(database, undefined);
 });
@@ -156,7 +167,7 @@ test('a prober tells what is new and nothing else, and forgets', async (context)
   const address = loopbackAddress();
   const first = await startLoopbackPod(context, {}, address);
   const { prober, reports } = startProber(context);
-  prober.watch('default/sample', planProbe(trackerOf(first.spec), [first.pod], []));
+  prober.watch('default/sample', plan(trackerOf(first.spec), [first.pod], []));
   await waitFor('a report', () => reports.length > 0);
   await first.tracker.stop('SIGKILL');
   await waitFor('a report of the end', () => reports.length > 1);
@@ -167,6 +178,6 @@ test('a prober tells what is new and nothing else, and forgets', async (context)
     ['Succeeded', 'Unreachable'],
   );
   for (const [index, report] of reports.entries()) assert.notDeepEqual(report, reports[index + 1]);
-  prober.watch('default/sample', planProbe(trackerOf({}), [], []));
+  prober.watch('default/sample', plan(trackerOf({}), [], []));
   assert.equal(prober.report('default/sample'), undefined);
 });
