@@ -10,6 +10,7 @@ import { AddressHash } from './address-hash.ts';
 import { AddressClass, AddressRanges, type ClassedRange, LOCAL_CLASSES } from './address-ranges.ts';
 import { AddressBans, type AddressBansMemory } from './address-bans.ts';
 import { BanReason } from './ban-table.ts';
+import { ConnectionCounts } from './connection-counts.ts';
 import type { Policy } from './policy.ts';
 import { AnnounceRequest, type PeerAddress } from './protocol/model.ts';
 import { isProbeInfoHash } from './protocol/probe-hash.ts';
@@ -28,6 +29,8 @@ export interface GateSettings {
   /** Requests beyond a rate are counted and served. */
   readonly isDryRun: boolean;
   readonly exemptsPrivate: boolean;
+  /** The most HTTP connections that one address may hold open; 0: no limit. */
+  readonly maxConnections: number;
   readonly sourcePolicy: SourcePolicy;
 }
 
@@ -35,6 +38,7 @@ export interface GateSettings {
 export interface GateMemory {
   readonly bans: AddressBansMemory;
   readonly limits: RateLimitsMemory;
+  readonly connections: SharedArrayBuffer;
 }
 
 /** Behind these may be a proxy, or a whole cluster. */
@@ -77,11 +81,14 @@ export function isBannableNetwork(ranges: AddressRanges, address: PeerAddress, p
 export class Gate {
   readonly #bans: AddressBans;
   readonly #limits: RateLimits;
+  readonly #connections: ConnectionCounts;
+  readonly #hash: AddressHash;
   readonly #policy: Policy;
   readonly #counters: Float64Array;
   #ranges = new AddressRanges([]);
   #isLimiting = false;
   #isDryRun = false;
+  #maxConnections = 0;
   #neverLimited: number = NEVER_LIMITED;
   #refusesSources = false;
   #wallSeconds = 0;
@@ -89,8 +96,10 @@ export class Gate {
   /** `counters`: the thread's row. */
   constructor(memory: GateMemory, settings: GateSettings, policy: Policy, counters: Float64Array) {
     const hash = new AddressHash(memory.limits.key);
+    this.#hash = hash;
     this.#bans = AddressBans.attach(memory.bans, hash);
     this.#limits = RateLimits.attach(memory.limits, hash);
+    this.#connections = ConnectionCounts.attach(memory.connections);
     this.#policy = policy;
     this.#counters = counters;
     this.update(settings);
@@ -99,7 +108,11 @@ export class Gate {
   /** Makes the memory that the gates of all threads share. */
   static createMemory(): GateMemory {
     const key = AddressHash.createKey();
-    return { bans: AddressBans.create(key).memory, limits: RateLimits.create(key).memory };
+    return {
+      bans: AddressBans.create(key).memory,
+      limits: RateLimits.create(key).memory,
+      connections: ConnectionCounts.createMemory(),
+    };
   }
 
   /** Takes over changed settings. */
@@ -108,6 +121,7 @@ export class Gate {
     this.#limits.configure(settings.rates);
     this.#isLimiting = this.#limits.isOn;
     this.#isDryRun = settings.isDryRun;
+    this.#maxConnections = settings.maxConnections;
     this.#neverLimited = NEVER_LIMITED | (settings.exemptsPrivate ? LOCAL_CLASSES : 0);
     this.#refusesSources = settings.sourcePolicy === 'refuse';
   }
@@ -142,6 +156,31 @@ export class Gate {
     if (limit === RateLimit.none) return true;
     this.#counters[LIMIT_COUNTERS[limit]]++;
     return this.#isDryRun;
+  }
+
+  /** Whether connections are counted at all. */
+  get limitsConnections(): boolean {
+    return this.#maxConnections > 0;
+  }
+
+  /**
+   * Counts a connection that is held open. Returns null when its address holds too many, else what `releaseConnection` is
+   * to be given at its end.
+   */
+  admitConnection(source: PeerAddress): number | null {
+    if (this.#maxConnections === 0 || (this.#ranges.classesOf(source) & this.#neverLimited) !== 0) return 0;
+    this.#hash.read(source);
+    const hash = this.#hash.address || 1;
+    if (this.#connections.enter(hash) < this.#maxConnections) return hash;
+    this.#counters[Counter.connections_beyond_limit]++;
+    if (this.#isDryRun) return hash;
+    this.#connections.leave(hash);
+    return null;
+  }
+
+  /** Counts the end of a connection. */
+  releaseConnection(held: number): void {
+    if (held !== 0) this.#connections.leave(held);
   }
 
   /** Counts an announce that ran into limits of the store (bits of `SwarmLimit`). */

@@ -280,12 +280,16 @@ export const TRACKER_DASHBOARD: DashboardSpec = {
           kind: 'graph',
           title: 'Beyond the limits',
           description:
-            'Requests beyond a rate and announces beyond what may be kept (table limits); with dry_run they are only counted.',
+            'Requests beyond a rate, HTTP connections beyond what one address may hold, and announces beyond what may be kept (table limits); with dry_run they are only counted.',
           unit: 'reqps',
           queries: [
             {
               expr: `sum by (limit) (rate(torrust_tracker_requests_beyond_limits_total{${CHOSEN}}[$__rate_interval]))`,
               legend: 'requests {{limit}}',
+            },
+            {
+              expr: `sum(rate(torrust_tracker_connections_beyond_limit_total{${CHOSEN}}[$__rate_interval]))`,
+              legend: 'connections',
             },
             {
               expr: `sum by (limit) (rate(torrust_tracker_announces_beyond_limits_total{${CHOSEN}}[$__rate_interval]))`,

@@ -11,6 +11,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync } from 'node:fs';
 import { DirectDatagramTrial, SocketDatagramTrial } from './datagram-trial.ts';
 import { HttpTrial } from './http-trial.ts';
+import { ProxyTrial } from './proxy-trial.ts';
 import { chooseSeed, Random } from './random.ts';
 import { makeStream } from './request-streams.ts';
 import { RequestTrial } from './request-trial.ts';
@@ -26,6 +27,8 @@ const SOCKET_DATAGRAM_SHARE = 1 / 40;
 const STREAM_SHARE = 1 / 1000;
 /** Once in so many times, a snapshot is read instead of a request. */
 const SNAPSHOT_TURNS = 64;
+/** Once in so many times, a PROXY protocol header. */
+const PROXY_TURNS = 8;
 
 /** How much more there may be in the end than when it was warm. Resident memory counts what the allocator keeps, too. */
 const MAX_GROWTH_BYTES = { heap: 8 * 2 ** 20, external: 8 * 2 ** 20, resident: 64 * 2 ** 20 };
@@ -48,6 +51,7 @@ const trials = {
   datagrams: new DirectDatagramTrial(),
   requests: new RequestTrial(),
   snapshots: new SnapshotTrial(),
+  proxies: new ProxyTrial(),
   native: await SocketDatagramTrial.open('native'),
   portable: await SocketDatagramTrial.open('portable'),
   http: await HttpTrial.open(),
@@ -81,6 +85,7 @@ try {
   await trials.http.close();
 }
 console.log('requests without sockets:', JSON.stringify(trials.requests.counts));
+console.log('datagrams behind proxies:', JSON.stringify(trials.proxies.counts));
 console.log('snapshots:', JSON.stringify(trials.snapshots.counts));
 console.log('HTTP connections:', JSON.stringify(trials.http.counts));
 
@@ -91,6 +96,7 @@ async function runRound(random: Random, size: number): Promise<void> {
   for (let i = 0; i < direct; i += 2) {
     trials.datagrams.judge(random);
     if (random.oneIn(SNAPSHOT_TURNS)) trials.snapshots.judge(random);
+    else if (random.oneIn(PROXY_TURNS)) trials.proxies.judge(random);
     else trials.requests.judge(random);
   }
   for (let i = 0; i < batches; i++) {

@@ -14,6 +14,7 @@ const CORE = [
   'tracker/address-ranges.ts',
   'tracker/ban-table.ts',
   'tracker/bucket-table.ts',
+  'tracker/connection-counts.ts',
   'tracker/connection-id.ts',
   'tracker/connection-keys.ts',
   'tracker/gate.ts',

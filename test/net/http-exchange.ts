@@ -25,6 +25,7 @@ export interface Asking {
   /** The address at which the tracker is reached. */
   readonly to?: string;
   readonly agent?: Agent;
+  readonly body?: string;
 }
 
 /** What a successful announce says. Peers are `address:port`, in the order of the reply. */
@@ -63,7 +64,7 @@ export function get(tracker: SocketAddress, target: string, asking: Asking = {})
     },
   );
   request.on('error', reject);
-  request.end();
+  request.end(asking.body);
   return promise;
 }
 

@@ -4,12 +4,16 @@
  */
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
+import { connect, type Socket } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { once } from 'node:events';
 import { describe, test, type TestContext } from 'node:test';
 import type { SocketAddress } from '../../tracker/config/address.ts';
 import { PROBE_INFO_HASH } from '../../tracker/protocol/probe-hash.ts';
 import { encodeConnectRequest, encodeScrapeRequest } from '../../tracker/protocol/udp-client.ts';
 import { announce, announceTarget, failureOf, get, scrapeTarget } from './http-exchange.ts';
+import { headerV1 } from '../support/proxy-headers.ts';
+import { waitFor } from '../support/waiting.ts';
 import { forEachSocketPath, threadsOfSuite } from './tracker-threads.ts';
 import { announceBytes, newInfoHash, UdpClient } from './udp-exchange.ts';
 
@@ -85,8 +89,97 @@ forEachSocketPath((sockets) => {
         const failure = await failureOf(http[0], target, asking);
         assert.deepEqual(failure, { reason: 'Too many requests', retryIn: 1 });
       }
-      assert.equal((await get(http[0], '/health_check', asking)).status, 200);
+      // What is no announce or scrape has no reason to fail with.
+      const others = [
+        { target: '/health_check' },
+        { target: '/nowhere' },
+        { target: '/announce', method: 'POST' },
+      ];
+      for (const { target, method = 'GET' } of others) {
+        const { status, body } = await get(http[0], target, { ...asking, method });
+        assert.deepEqual([status, body], [429, '']);
+      }
       await announce(http[0], newInfoHash(), {}, { from: '127.0.0.6' });
+    });
+  });
+
+  describe(`A limit for what is no announce, with ${sockets} sockets`, () => {
+    const suite = threadsOfSuite(sockets, {
+      http: [{}],
+      limits: { exempt_private: false, per_ip: { requests_per_second: 1, burst: 4 } },
+    });
+    const broken = 'GET /announce\r\n\r\n';
+    const say = async (from: string, request: string) => {
+      const socket = connect({ host: '127.0.0.1', port: suite.threads.http[0].port, localAddress: from });
+      socket.end(request);
+      return (await text(socket)).slice(0, 12);
+    };
+
+    test('counts health checks, paths that are not there and heads that are broken', async () => {
+      const from = '127.0.0.2';
+      const { http } = suite.threads;
+      assert.equal((await get(http[0], '/health_check', { from })).status, 200);
+      assert.equal((await get(http[0], '/', { from })).status, 404);
+      assert.equal(await say(from, broken), 'HTTP/1.1 400');
+      assert.equal((await get(http[0], '/announce', { from, method: 'PUT' })).status, 405);
+      assert.equal(await say(from, broken), 'HTTP/1.1 429');
+      assert.equal((await get(http[0], '/', { from })).status, 429);
+      assert.equal((await get(http[0], '/health_check', { from: '127.0.0.3' })).status, 200);
+      assert.equal(suite.threads.counts().requests_beyond_ip_limit, 2);
+    });
+  });
+
+  describe(`A limit on the connections of an address, with ${sockets} sockets`, () => {
+    const suite = threadsOfSuite(sockets, {
+      http: [{}, { network: { on_reverse_proxy: true } }],
+      limits: { exempt_private: false, exempt: ['127.0.0.9/32'], max_connections_per_ip: 3 },
+      proxy_protocol: { trusted_proxies: ['127.0.0.8/32'] },
+    });
+
+    /** Opens connections that send half a request, behind a head of the proxy's, and waits until so many are left. */
+    async function hold(
+      context: TestContext,
+      from: string,
+      { open, left, place = 0, head = '' }: { open: number; left: number; place?: number; head?: string },
+    ): Promise<Socket[]> {
+      const clients = Array.from({ length: open }, () => {
+        const { port } = suite.threads.http[place];
+        const socket = connect({ host: '127.0.0.1', port, localAddress: from });
+        context.after(() => socket.destroy());
+        return socket.on('error', () => undefined).on('data', () => undefined);
+      });
+      await Promise.all(clients.map((socket) => once(socket, 'connect')));
+      // The head comes in two parts: the connection waits before its client is known.
+      for (const socket of clients) if (head !== '') socket.write(head.slice(0, 10));
+      await get(suite.threads.http[place], '/health_check', { from: '127.0.0.9' });
+      for (const socket of clients) socket.write(`${head.slice(10)}GET /health_check HTTP/1.1\r\n`);
+      const remaining = () => clients.filter(({ closed }) => !closed);
+      await waitFor(`${left} of ${open} connections`, () => remaining().length === left);
+      return remaining();
+    }
+
+    test('closes those beyond it, of that address alone, until others end', async (context) => {
+      const held = await hold(context, '127.0.0.2', { open: 8, left: 3 });
+      for (const [from, place] of [
+        ['127.0.0.3', 0],
+        ['127.0.0.9', 0],
+        ['127.0.0.2', 1],
+      ] as const) {
+        const open = from === '127.0.0.3' ? 3 : 8;
+        await hold(context, from, { open, left: open, place });
+      }
+      assert.equal(suite.threads.counts().connections_beyond_limit, 5);
+      for (const socket of held) socket.destroy();
+      // When these are answered, the tracker has seen the ends that came before them.
+      for (let i = 0; i < 3; i++) await get(suite.threads.http[0], '/health_check', { from: '127.0.0.9' });
+      await hold(context, '127.0.0.2', { open: 8, left: 3 });
+    });
+
+    test('counts the clients that a load balancer speaks for', async (context) => {
+      const head = headerV1('203.0.113.7', 6881).toString('latin1');
+      await hold(context, '127.0.0.8', { open: 8, left: 3, head });
+      const other = headerV1('203.0.113.8', 6881).toString('latin1');
+      await hold(context, '127.0.0.8', { open: 3, left: 3, head: other });
     });
   });
 

@@ -83,6 +83,14 @@ const ACCEPTED: Record<string, { readonly text: string; readonly seen: Partial<S
   'a GET': { text: 'GET /announce?a=b HTTP/1.1\r\nHost: a\r\n\r\n', seen: { target: '/announce?a=b' } },
   'a HEAD': { text: 'HEAD / HTTP/1.1\r\nHost: a\r\n\r\n', seen: { method: 'head' } },
   'another method': { text: 'PROPFIND / HTTP/1.1\r\nHost: a\r\n\r\n', seen: { method: 'other' } },
+  'a body of another method': {
+    text: 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\n',
+    seen: { method: 'other' },
+  },
+  'chunks of another method': {
+    text: 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n',
+    seen: { method: 'other' },
+  },
   'a method that begins like GET': { text: 'GETS / HTTP/1.1\r\nHost: a\r\n\r\n', seen: { method: 'other' } },
   'a method in lower case, which is another one': {
     text: 'get / HTTP/1.1\r\nHost: a\r\n\r\n',
@@ -254,7 +262,9 @@ const BAD: Record<string, string> = {
   'a chunked body over HTTP/1.0': 'GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n',
   'a length and a transfer encoding': withHeaders('Content-Length: 0', 'Transfer-Encoding: chunked'),
   'something expected': withHeaders('Expect: 100-continue'),
-  'a body of another method': 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n',
+  'a length of another method that is none': 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1x\r\n\r\n',
+  'a length and chunks of another method':
+    'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n',
   'more X-Forwarded-For than are read': withHeaders(...Array<string>(17).fill('X-Forwarded-For: a')),
 };
 

@@ -25,6 +25,7 @@ export function abuseRoute({ counters, bans }: ApiContext): Route {
         per_network: counts.requests_beyond_network_limit,
         overall: counts.requests_beyond_overall_limit,
       },
+      connections_beyond_limit: counts.connections_beyond_limit,
       announces_beyond_limits: {
         max_swarms: counts.announces_beyond_swarm_limit,
         max_peers_per_swarm: counts.announces_beyond_swarm_peer_limit,

@@ -126,6 +126,7 @@ const SCHEMAS: Readonly<Record<string, Schema>> = {
   Abuse: object({
     bans: counts('in_force', 'udp_requests_ignored', 'http_requests_refused'),
     connection_id_failures: counts('expired', 'other_address', 'forged'),
+    connections_beyond_limit: { type: 'integer' },
     requests_beyond_limits: counts('per_ip', 'per_network', 'overall'),
     announces_beyond_limits: counts('max_swarms', 'max_peers_per_swarm', 'max_peers_per_ip'),
     local_source_announces: counts(

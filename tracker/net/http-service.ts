@@ -62,6 +62,8 @@ const MAX_HASHES = Math.ceil(MAX_TARGET_BYTES / 31);
 /** The largest body of an answer. */
 export const MAX_BODY_BYTES = Math.max(announceReplyBound(MAX_PEERS), scrapeReplyBound(MAX_HASHES));
 
+/** The status of a request beyond the limits that is no announce or scrape (RFC 6585); those fail with a reason. */
+const TOO_MANY_REQUESTS = 429;
 const HEALTH_BODY = Buffer.from('{"status":"Ok"}');
 const JSON_CONTENT_TYPE = 'application/json';
 const NO_FORWARDED_ADDRESS =
@@ -160,22 +162,43 @@ export class HttpService {
         if (--this.#untilMeasured > 0) return this.#serve(bytes, source, forwardedFor);
         return this.#serveMeasured(bytes, source, forwardedFor);
       case HttpRoute.healthCheck:
+        if (!this.#admits(this.#clientOf(source, forwardedFor) ?? source)) {
+          this.#kind = RequestKind.healthCheck;
+          return this.#end(this.#limit(source.family));
+        }
         this.#count(source.family === 4 ? Counter.tcp4_health_checks : Counter.tcp6_health_checks);
         this.contentType = JSON_CONTENT_TYPE;
         this.body.set(HEALTH_BODY);
         return HEALTH_BODY.length;
       case HttpRoute.none:
-        this.countUnserved(source.family);
-        this.status = 404;
-        this.contentType = '';
-        return 0;
+        return this.#end(this.refuse(source, forwardedFor, 404));
     }
   }
 
-  /** Counts a request that was refused before it got here: its method or its head is none that is served. */
-  countUnserved(family: AddressFamily): void {
+  /**
+   * Counts a request that is refused before it gets here, since its method or its head is none that is served. Returns the
+   * status of the answer: `status`, or another when its client asks too much.
+   */
+  refuse(source: PeerAddress, forwardedFor: string, status: number): number {
     this.#kind = RequestKind.other;
-    this.#countRefusal(family, RefusalReason.malformed);
+    if (!this.#admits(this.#clientOf(source, forwardedFor) ?? source)) return this.#limit(source.family);
+    this.#countRefusal(source.family, RefusalReason.malformed);
+    return status;
+  }
+
+  /** Whether the connections of addresses are counted. Behind a reverse proxy there are none of clients. */
+  get limitsConnections(): boolean {
+    return this.#gate.limitsConnections && !this.#setup.onReverseProxy;
+  }
+
+  /** As that of the gate. */
+  admitConnection(source: PeerAddress): number | null {
+    return this.limitsConnections ? this.#gate.admitConnection(source) : 0;
+  }
+
+  /** As that of the gate. */
+  releaseConnection(held: number): void {
+    this.#gate.releaseConnection(held);
   }
 
   /** Counts a reply that was sent, of whatever status. */
@@ -218,7 +241,7 @@ export class HttpService {
   #serve(bytes: Uint8Array, source: PeerAddress, forwardedFor: string): number {
     const client = this.#clientOf(source, forwardedFor);
     if (client !== null && this.#gate.isBannedByHand(client)) return this.#failBanned(client);
-    if (client !== null && !this.#gate.admits(client, true)) {
+    if (client !== null && !this.#admits(client)) {
       const { retryMinutes } = this.#gate;
       return this.#fail(client, RefusalReason.limited, TOO_MANY_REQUESTS_TEXT, retryMinutes);
     }
@@ -303,6 +326,24 @@ export class HttpService {
     const { ipStart, ipEnd } = this.#announce;
     if (!this.#live.usesQueryIp || ipEnd === ipStart) return null;
     return readIpText(bytes, ipStart, ipEnd, this.#queryAddress) ? this.#queryAddress : null;
+  }
+
+  /** Whether a client is within the limits. Its connection proves where it comes from. */
+  #admits(client: PeerAddress): boolean {
+    return this.#gate.admits(client, true);
+  }
+
+  /** Counts a request beyond the limits. Returns its status. */
+  #limit(family: AddressFamily): number {
+    this.#countRefusal(family, RefusalReason.limited);
+    return TOO_MANY_REQUESTS;
+  }
+
+  /** Ends with a status and no body. */
+  #end(status: number): number {
+    this.status = status;
+    this.contentType = '';
+    return 0;
   }
 
   #failBanned(client: PeerAddress): number {

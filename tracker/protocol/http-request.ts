@@ -1,7 +1,8 @@
 /**
  * A strict reader of HTTP/1.x request heads (RFC 9112), for GET and HEAD without a body: bytes in, positions out, nothing
  * allocated. What could mean one thing to us and another to a proxy in front of us is refused, so that no request can be
- * smuggled: bare line feeds, folded lines, spaces before a colon, several hosts or lengths, any body.
+ * smuggled: bare line feeds, folded lines, spaces before a colon, several hosts or lengths, any body of a GET or HEAD.
+ * Other methods, which are not served, may have one: the connection ends with the answer that says so.
  */
 import { asciiBytes } from './bencode.ts';
 
@@ -47,6 +48,7 @@ const COLON = 0x3a;
 const QUESTION = 0x3f;
 const COMMA = 0x2c;
 const ZERO = 0x30;
+const NINE = 0x39;
 
 const GET = asciiBytes('GET ');
 const HEAD = asciiBytes('HEAD ');
@@ -113,7 +115,9 @@ export function readRequestHead(
     if (!readHeader(bytes, at, colon, headerEnd, head)) return HeadState.bad;
     if (isName(bytes, at, colon, HOST)) hosts++;
     // Two lengths are two meanings, even when both say that there is no body.
-    if (isName(bytes, at, colon, CONTENT_LENGTH) && ++lengths > 1) return HeadState.bad;
+    if (isName(bytes, at, colon, CONTENT_LENGTH) || isName(bytes, at, colon, TRANSFER_ENCODING)) {
+      if (++lengths > 1) return HeadState.bad;
+    }
     at = headerEnd + 2;
   }
 }
@@ -199,10 +203,9 @@ function readHeader(
       if (isName(bytes, start, colon, CONNECTION)) readConnection(bytes, from, to, head);
       return true;
     case CONTENT_LENGTH.length:
-      // A body of nothing is no body.
-      return !isName(bytes, start, colon, CONTENT_LENGTH) || (to - from === 1 && bytes[from] === ZERO);
+      return !isName(bytes, start, colon, CONTENT_LENGTH) || isLength(bytes, from, to, head.method);
     case TRANSFER_ENCODING.length:
-      return !isName(bytes, start, colon, TRANSFER_ENCODING);
+      return head.method === HttpMethod.other || !isName(bytes, start, colon, TRANSFER_ENCODING);
     case EXPECT.length:
       return !isName(bytes, start, colon, EXPECT);
     case FORWARDED_FOR.length:
@@ -210,6 +213,13 @@ function readHeader(
     default:
       return true;
   }
+}
+
+/** Whether a length is one that a request may have: of a GET or HEAD only that of nothing, which is no body. */
+function isLength(bytes: Uint8Array, start: number, end: number, method: HttpMethod): boolean {
+  if (method !== HttpMethod.other) return end - start === 1 && bytes[start] === ZERO;
+  for (let i = start; i < end; i++) if (bytes[i] < ZERO || bytes[i] > NINE) return false;
+  return end > start;
 }
 
 /**

@@ -27,6 +27,7 @@ export function gateSettings(config: TrackerConfig): GateSettings {
     },
     isDryRun: limits.dry_run,
     exemptsPrivate: limits.exempt_private,
+    maxConnections: limits.max_connections_per_ip,
     sourcePolicy: guard.policy,
   };
 }

@@ -46,6 +46,7 @@ export const COUNTERS = [
   'requests_beyond_ip_limit',
   'requests_beyond_network_limit',
   'requests_beyond_overall_limit',
+  'connections_beyond_limit',
   'announces_beyond_swarm_limit',
   'announces_beyond_swarm_peer_limit',
   'announces_beyond_ip_peer_limit',

@@ -55,8 +55,8 @@ export const REASONS_OF: Readonly<
     connect: [],
     announce: ['malformed', 'key', 'not_listed', 'source', 'client_address', 'limited', 'banned'],
     scrape: ['malformed', 'client_address', 'limited', 'banned'],
-    health_check: [],
-    other: ['malformed'],
+    health_check: ['limited'],
+    other: ['malformed', 'limited'],
   },
 };
 

@@ -19,6 +19,14 @@ export const GATE_INSTRUMENTS: readonly ReadInstrument[] = [
       }),
   },
   {
+    name: 'torrust_tracker_connections_beyond_limit_total',
+    type: 'counter',
+    unit: 'connections',
+    help: 'HTTP connections of addresses that held as many as limits.max_connections_per_ip allows; closed, or only counted with dry_run',
+    source: NETWORK_THREADS,
+    read: ({ counters }) => single(counters.connections_beyond_limit),
+  },
+  {
     name: 'torrust_tracker_announces_beyond_limits_total',
     type: 'counter',
     unit: 'announces',

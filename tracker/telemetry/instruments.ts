@@ -78,7 +78,7 @@ export const READ_INSTRUMENTS: readonly ReadInstrument[] = [
     name: 'torrust_tracker_requests_total',
     type: 'counter',
     unit: 'requests',
-    help: 'Requests by how they ended: served (ok) or not, for being malformed, a wrong connection id (connection_id), lack of a valid key (key), the whitelist (not_listed), an address that others cannot reach (source), a proxy that tells no address (client_address), a limit (limited), a ban (banned). Of kind other is what no tracker is asked; HTTPS and portable sockets tell nothing of requests whose head is broken. HTTPS counts as http, and the family is that of the client, also behind a proxy',
+    help: 'Requests by how they ended: served (ok) or not, for being malformed, a wrong connection id (connection_id), lack of a valid key (key), the whitelist (not_listed), an address that others cannot reach (source), a proxy that tells no address (client_address), a limit (limited), a ban (banned). Of kind other is what no tracker is asked, requests whose head is broken among it. HTTPS counts as http, and the family is that of the client, also behind a proxy',
     labels: {
       protocol: PROTOCOLS,
       family: FAMILIES,

@@ -59,6 +59,11 @@ export const limits = z.strictObject({
       'The most peers of one IP address that are kept over all swarms; further ones are answered with peers, and not kept. 0 sets no limit but that of a single swarm (64). Private addresses and exempt ones have it too, since it bounds memory.',
     reload: 'live',
   }),
+  max_connections_per_ip: key(wholeNumber(0, 65_535).default(0), {
+    description:
+      'The most connections that one IP address may hold open to the HTTP and HTTPS trackers; further ones are closed. Several clients may share an address. It does not hold for trackers with `network.on_reverse_proxy`. 0 sets no limit.',
+    reload: 'live',
+  }),
   per_ip: bucket(
     'one address',
     MAX_CLIENT_RATE,

@@ -3,7 +3,7 @@
  * connection is handed over together with its request, and most of them are answered and closed without ever being
  * registered anywhere.
  *
- * A connection that waits has a record and a deadline (`waiting-connections.ts`).
+ * A connection that waits has a record and a deadline (`waiting-connections.ts`), and counts among those of its address.
  */
 import { HeadState, HttpMethod, readRequestHead, RequestHead } from '../../protocol/http-request.ts';
 import { PeerAddress } from '../../protocol/model.ts';
@@ -258,12 +258,22 @@ class NativeHttpListener implements EventSource, Ticking {
     const introduced = introduction.read(bytes, INPUT, INPUT + length, source);
     if (introduced === Introduced.done) {
       if (connection === null) this.#isIntroduced = true;
-      else connection.isIntroduced = true;
+      else if (!this.#meet(connection)) return -1;
       return introduction.end;
     }
     if (introduced === Introduced.refused) this.#close(fd, connection);
     else this.#wait(fd, connection, bytes.slice(INPUT, INPUT + length));
     return -1;
+  }
+
+  /** Counts a connection that has waited among those of its client. When there are too many, it is closed: false. */
+  #meet(connection: Connection): boolean {
+    connection.isIntroduced = true;
+    this.#service.releaseConnection(connection.held);
+    const held = this.#service.admitConnection(connection.source);
+    connection.held = held ?? 0;
+    if (held === null) this.#end(connection);
+    return held !== null;
   }
 
   /**
@@ -275,12 +285,11 @@ class NativeHttpListener implements EventSource, Ticking {
     const head = this.#head;
     const service = this.#service;
     if (head.method === HttpMethod.other) {
-      service.countUnserved(source.family);
       const status = service.knows(bytes, head.targetStart, head.targetEnd) ? 405 : 404;
-      this.#reply.finish(status, '', 0, false, false);
+      this.#reply.finish(service.refuse(source, this.#forwardedFor(), status), '', 0, false, false);
       return false;
     }
-    const forwardedFor = head.forwardedCount === 0 ? '' : this.#forwardedFor();
+    const forwardedFor = this.#forwardedFor();
     service.readTrace(bytes, head.targetEnd, head.end);
     const bodyBytes = service.answer(bytes, head.targetStart, head.targetEnd, source, forwardedFor);
     const keepsAlive = head.keepsAlive && service.status === 200 && !this.#isClosing;
@@ -296,6 +305,7 @@ class NativeHttpListener implements EventSource, Ticking {
 
   #forwardedFor(): string {
     const { forwarded, forwardedCount } = this.#head;
+    if (forwardedCount === 0) return '';
     const values = Array.from({ length: forwardedCount }, (_, i) =>
       Buffer.from(this.#memory.bytes.subarray(forwarded[2 * i], forwarded[2 * i + 1])).toString('latin1'),
     );
@@ -304,8 +314,8 @@ class NativeHttpListener implements EventSource, Ticking {
 
   /** Says why the connection is refused, as far as that can be said at once, and closes it. */
   #refuse(fd: number, status: number, connection: Connection | null): void {
-    this.#service.countUnserved((connection?.source ?? this.#source).family);
-    this.#reply.finish(status, '', 0, false, false);
+    const source = connection?.source ?? this.#source;
+    this.#reply.finish(this.#service.refuse(source, '', status), '', 0, false, false);
     if (this.#send(fd, connection, true, null)) this.#close(fd, connection);
   }
 
@@ -325,6 +335,7 @@ class NativeHttpListener implements EventSource, Ticking {
       return false;
     }
     const waiting = this.#wait(fd, connection, pending, true);
+    if (waiting === null) return false;
     this.#waiting.hold(waiting, waiting.received, bytes.slice(start + Math.max(sent, 0), end));
     waiting.closesAfterSending = closes;
     this.#loop.change(fd, EPOLLOUT);
@@ -364,21 +375,29 @@ class NativeHttpListener implements EventSource, Ticking {
     return false;
   }
 
-  /** Lets a connection wait, a new one under a record of its own. `isFresh`: its time begins now. */
+  /**
+   * Lets a connection wait, a new one under a record of its own. `isFresh`: its time begins now. When the address of a new
+   * one has too many, it is closed, and there is no record.
+   */
   #wait(
     fd: number,
     connection: Connection | null,
     received: Uint8Array | null = null,
     isFresh = false,
-  ): Connection {
+  ): Connection | null {
     const deadlineMillis = this.#nowMillis + PATIENCE_MILLIS;
     if (connection !== null) {
       this.#waiting.hold(connection, received, connection.unsent);
       if (isFresh) this.#waiting.renew(connection, deadlineMillis);
       return connection;
     }
+    const held = this.#service.admitConnection(this.#source);
+    if (held === null) {
+      this.#libc.close(fd);
+      return null;
+    }
     if (this.#waiting.size >= MAX_CONNECTIONS) this.#endOldest();
-    const fresh = this.#waiting.add(fd, this.#source, this.#isIntroduced, deadlineMillis);
+    const fresh = this.#waiting.add(fd, this.#source, held, this.#isIntroduced, deadlineMillis);
     this.#waiting.hold(fresh, received, null);
     this.#loop.watch(fd, { handle: () => this.resume(fresh) });
     return fresh;
@@ -409,6 +428,7 @@ class NativeHttpListener implements EventSource, Ticking {
 
   #end(connection: Connection): void {
     this.#waiting.delete(connection);
+    this.#service.releaseConnection(connection.held);
     this.#loop.forget(connection.fd);
     this.#libc.close(connection.fd);
   }

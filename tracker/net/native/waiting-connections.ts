@@ -12,6 +12,8 @@ const MAX_HELD_BYTES = 64 * 2 ** 20;
 export interface Connection {
   readonly fd: number;
   readonly source: PeerAddress;
+  /** What the gate gets back at its end. */
+  held: number;
   deadlineMillis: number;
   /** The begin of a request whose rest has not come. */
   readonly received: Uint8Array | null;
@@ -43,13 +45,20 @@ export class WaitingConnections {
   }
 
   /** Adds a connection that holds nothing yet. */
-  add(fd: number, source: PeerAddress, isIntroduced: boolean, deadlineMillis: number): Connection {
+  add(
+    fd: number,
+    source: PeerAddress,
+    held: number,
+    isIntroduced: boolean,
+    deadlineMillis: number,
+  ): Connection {
     const own = new PeerAddress();
     own.copyAddress(source);
     own.port = source.port;
     const connection: Connection = {
       fd,
       source: own,
+      held,
       deadlineMillis,
       received: null,
       unsent: null,

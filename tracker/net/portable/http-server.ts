@@ -3,9 +3,16 @@
  * the only way for TLS.
  */
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+  STATUS_CODES,
+} from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { SecureContextOptions } from 'node:tls';
 import { isDeepStrictEqual } from 'node:util';
 import { PeerAddress } from '../../protocol/model.ts';
@@ -26,6 +33,8 @@ const SERVER_OPTIONS = {
   keepAliveTimeout: IDLE_MILLIS,
   connectionsCheckingInterval: 1_000,
   maxHeaderSize: MAX_HEAD_BYTES,
+  // The handler demands it, and counts who has none.
+  requireHostHeader: false,
   noDelay: true,
 };
 /** The same for the greetings of TLS, which come before any request. */
@@ -43,11 +52,24 @@ export async function openHttpServer(
 ): Promise<Listener> {
   const { bind } = setup;
   const { tls } = setup.live;
-  const handler = createHandler(service, (socket) => introduced.clientOf(socket));
+  /** The last answer of each connection. */
+  const answers = new WeakMap<Duplex, ServerResponse>();
+  const answer = createHandler(service, (socket) => introduced.clientOf(socket));
+  const handler: Handler = (request, response) => {
+    answers.set(request.socket, response);
+    answer(request, response);
+  };
   const tlsServer = tls === null ? null : createSecureServer(tls, bind, handler);
   const server: Server = tlsServer ?? createServer(SERVER_OPTIONS, handler);
-  const introduced = new IntroducedConnections(server, service.introduction, readSource, HEAD_MILLIS);
-  server.on('checkContinue', refuseExpectation).on('checkExpectation', refuseExpectation);
+  const introduced = new IntroducedConnections(server, service, readSource, HEAD_MILLIS);
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
+    // Always a socket, of TLS or plain. Behind an answer that is on its way there is no place for another.
+    if (answers.get(socket)?.writableFinished === false) (socket as Socket).destroySoon();
+    else refuseBroken(error, socket as Socket, service, introduced.clientOf(socket as Socket));
+  });
+  // A request that waits for a go-ahead is refused, as there is no body to wait for. Left to itself, the server would write
+  // the go-ahead for the second of two pipelined requests into the middle of a reply.
+  server.on('checkContinue', handler).on('checkExpectation', handler);
   // A client that doesn't take its replies has no more time than one that doesn't send its request.
   server.setTimeout(IDLE_MILLIS);
   let current = tls;
@@ -116,22 +138,21 @@ function createHandler(service: HttpService, clientOf: (socket: Socket) => PeerA
     const source = client ?? ownSource;
     const { family } = source;
     const countSent = () => service.countSent(family);
-    if (url.length > MAX_TARGET_BYTES || headerBytes(request) > MAX_HEADER_BYTES) {
-      service.countUnserved(family);
-      response.writeHead(url.length > MAX_TARGET_BYTES ? 414 : 431, REFUSAL_HEADERS).end(countSent);
+    service.readClock();
+    const forwardedFor = request.headers['x-forwarded-for'] ?? '';
+    const joined = typeof forwardedFor === 'string' ? forwardedFor : forwardedFor.join(',');
+    const fault = faultOf(request, url);
+    if (fault !== null) {
+      response.writeHead(service.refuse(source, joined, fault), REFUSAL_HEADERS).end(countSent);
       return;
     }
-    service.readClock();
     const length = target.write(url, 'latin1');
     if (request.method !== 'GET' && request.method !== 'HEAD') {
-      service.countUnserved(family);
-      const status = service.knows(target, 0, length) ? 405 : 404;
+      const status = service.refuse(source, joined, service.knows(target, 0, length) ? 405 : 404);
       const allow = status === 405 && { allow: 'GET,HEAD' };
       response.writeHead(status, { ...REFUSAL_HEADERS, ...allow }).end(countSent);
       return;
     }
-    const forwardedFor = request.headers['x-forwarded-for'] ?? '';
-    const joined = typeof forwardedFor === 'string' ? forwardedFor : forwardedFor.join(',');
     if (service.isTraced) service.traceparent = String(request.headers['traceparent'] ?? '');
     const bodyBytes = service.answer(target, 0, length, source, joined);
     if (service.status !== 200) {
@@ -148,13 +169,43 @@ function createHandler(service: HttpService, clientOf: (socket: Socket) => PeerA
   };
 }
 
-/**
- * Refuses a request that waits for a go-ahead, as there is no body to wait for. Left to itself, the server would write
- * the go-ahead for the second of two pipelined requests into the middle of a reply.
- */
-function refuseExpectation(_request: IncomingMessage, response: ServerResponse): void {
-  response.sendDate = false;
-  response.writeHead(400, REFUSAL_HEADERS).end();
+/** Answers what the server can't read as a request, as it would by itself, and counts it. Any other trouble ends the connection. */
+function refuseBroken(
+  { code }: NodeJS.ErrnoException,
+  socket: Socket,
+  service: HttpService,
+  client: PeerAddress | undefined,
+): void {
+  const source = client ?? new PeerAddress();
+  // Of llhttp, which reads requests. Greetings of TLS that fail and connections that break come here as well.
+  const isBroken = code?.startsWith('HPE_') === true;
+  const isSlow = code === 'ERR_HTTP_REQUEST_TIMEOUT';
+  if (!socket.writable || !(isBroken || isSlow) || (client === undefined && !readSource(socket, source))) {
+    socket.destroy();
+    return;
+  }
+  service.readClock();
+  // Who is too slow has sent no request.
+  const status = isSlow ? 408 : service.refuse(source, '', code === 'HPE_HEADER_OVERFLOW' ? 431 : 400);
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
+    () => {
+      if (isBroken) service.countSent(source.family);
+      socket.destroy();
+    },
+  );
+}
+
+/** The status of a request whose head is refused; null for a good one. */
+function faultOf(request: IncomingMessage, url: string): number | null {
+  if (url.length > MAX_TARGET_BYTES) return 414;
+  if (headerBytes(request) > MAX_HEADER_BYTES) return 431;
+  const { method, httpVersion, headers } = request;
+  const lacksHost = headers.host === undefined && httpVersion !== '1.0';
+  const hasBody = headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
+  // Other methods may have one: the answer that they are not served ends the connection.
+  const isRead = method === 'GET' || method === 'HEAD';
+  return lacksHost || headers.expect !== undefined || (isRead && hasBody) ? 400 : null;
 }
 
 /** The bytes of the headers and of the empty line behind them; the server has only a limit for the whole head. */

@@ -1,16 +1,19 @@
 /**
- * PROXY protocol headers in front of the connections of `node:http` and `node:https`, which know nothing of them: each
- * connection is held back until its header is read, and then handed on with what came behind.
+ * What comes before the requests of a connection of `node:http` and `node:https`, which know nothing of it: whether its
+ * address holds too many, and a PROXY protocol header. Where headers are read, each connection is held back until its
+ * header is there, and then handed on with what came behind.
  */
 import type { Server, Socket } from 'node:net';
 import { PeerAddress } from '../../protocol/model.ts';
 import { MAX_PROXY_HEADER_BYTES } from '../../protocol/proxy-protocol.ts';
+import type { HttpService } from '../http-service.ts';
 import { Introduced, type Introduction } from '../introduction.ts';
 
 /** Reads the address and port that a connection comes from; false when it is gone. */
 export type ReadSource = (socket: Socket, source: PeerAddress) => boolean;
 
 export class IntroducedConnections {
+  readonly #service: HttpService;
   readonly #introduction: Introduction;
   readonly #readSource: ReadSource;
   readonly #patienceMillis: number;
@@ -19,7 +22,9 @@ export class IntroducedConnections {
   readonly #clients = new Map<string, PeerAddress>();
 
   /** Puts itself in front of `server`. A header has to come within `patienceMillis`. */
-  constructor(server: Server, introduction: Introduction, readSource: ReadSource, patienceMillis: number) {
+  constructor(server: Server, service: HttpService, readSource: ReadSource, patienceMillis: number) {
+    const { introduction } = service;
+    this.#service = service;
     this.#introduction = introduction;
     this.#readSource = readSource;
     this.#patienceMillis = patienceMillis;
@@ -29,6 +34,7 @@ export class IntroducedConnections {
       const handOn = () => {
         for (const listener of listeners) Reflect.apply(listener, server, [socket]);
       };
+      if (service.limitsConnections && !this.#admits(socket, new PeerAddress())) return;
       if (introduction.isOn) this.#introduce(socket, handOn);
       else handOn();
     });
@@ -42,6 +48,18 @@ export class IntroducedConnections {
   /** Ends the connections whose headers have not come. */
   endWaiting(): void {
     for (const socket of this.#waiting) socket.destroy();
+  }
+
+  /** Counts a connection among those of the address that it comes from. When there are too many, it is ended: false. */
+  #admits(socket: Socket, source: PeerAddress): boolean {
+    return this.#readSource(socket, source) ? this.#count(socket, source) : true;
+  }
+
+  #count(socket: Socket, client: PeerAddress): boolean {
+    const held = this.#service.admitConnection(client);
+    if (held === null) socket.destroy();
+    else if (held !== 0) socket.once('close', () => this.#service.releaseConnection(held));
+    return held !== null;
   }
 
   #introduce(socket: Socket, handOn: () => void): void {
@@ -71,6 +89,7 @@ export class IntroducedConnections {
         return;
       }
       if (this.#introduction.end > 0) {
+        if (!this.#count(socket, source)) return;
         // The client, or the proxy itself where its header names none.
         this.#clients.set(name, source);
         socket.once('close', () => {
