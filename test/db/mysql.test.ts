@@ -11,6 +11,7 @@ import {
 } from '../../tracker/db/model.ts';
 import { openLink, type Link, type MysqlAccess } from '../support/mariadb.ts';
 import { needs } from '../support/parts.ts';
+import { waitFor } from '../support/waiting.ts';
 import { sharedMariadb, siteAt } from './drivers.ts';
 
 const timing: DatabaseTiming = {
@@ -67,6 +68,18 @@ async function open(context: TestContext, options: DatabaseOptions, hooks: Datab
   return siteAt(context, options).open(hooks, timing);
 }
 
+/** As `open`, of a server that is there: a busy machine takes its time for the first tables. */
+async function openUp(
+  context: TestContext,
+  options: DatabaseOptions,
+  hooks: DatabaseHooks,
+  more: Partial<DatabaseTiming> = {},
+): Promise<Database> {
+  const database = await siteAt(context, options).open(hooks, { ...timing, ...more });
+  await waitFor('the database to be there', () => database.state().kind === 'up');
+  return database;
+}
+
 describe('a MySQL server', needs('mariadb'), () => {
   test('that is away at the start is waited for, with a word at each try, and then used', async (context) => {
     const { link, options } = await linkedDatabase(context);
@@ -93,7 +106,7 @@ describe('a MySQL server', needs('mariadb'), () => {
   test('that breaks its connections and refuses new ones is down until it is back', async (context) => {
     const { link, options } = await linkedDatabase(context);
     const { hooks, reach } = watch();
-    const database = await open(context, options, hooks);
+    const database = await openUp(context, options, hooks);
     await database.addKey(key);
     const down = reach('down');
     await link.cut();
@@ -109,10 +122,31 @@ describe('a MySQL server', needs('mariadb'), () => {
     assert.deepEqual(await database.loadKeys(), [key]);
   });
 
+  test('that falls silent while nobody asks it is found to be away, and back', async (context) => {
+    const { link, options } = await linkedDatabase(context);
+    const { states, hooks, reach } = watch();
+    const database = await openUp(context, options, hooks, { heartbeatMillis: 100 });
+    await database.addKey(key);
+    const down = reach('down');
+    link.freeze();
+    await down;
+    const state = database.state();
+    assert(state.kind === 'down');
+    assert.match(state.message, /no answer within 1500 ms/);
+    const up = reach('up');
+    await link.restore();
+    await up;
+    assert.deepEqual(await database.loadKeys(), [key]);
+    // A server that answers is left in peace.
+    states.length = 0;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    assert.deepEqual(states, []);
+  });
+
   test('that falls silent fails calls within their deadline and is used again when it speaks', async (context) => {
     const { link, options } = await linkedDatabase(context);
     const { hooks, reach } = watch();
-    const database = await open(context, options, hooks);
+    const database = await openUp(context, options, hooks);
     const batch = new Map([['1'.padStart(40, '0'), 1]]);
     await database.addCompleted('before', batch);
     const down = reach('down');
@@ -139,7 +173,7 @@ describe('a MySQL server', needs('mariadb'), () => {
     context.after(() => link.close());
     const { states, hooks, reach } = watch();
     const options = { ...access, host: link.host, port: link.port, user, password: 'the old one' };
-    const database = await open(context, options, hooks);
+    const database = await openUp(context, options, hooks);
     await database.addKey(key);
 
     await server.execute(access.database, `alter user '${user}'@'%' identified by 'the new one'`);

@@ -66,6 +66,8 @@ export interface DatabaseTiming {
   /** The first and the longest pause between two tries to reach a database that is away. */
   readonly retryMinMillis: number;
   readonly retryMaxMillis: number;
+  /** A server that nobody has asked for so long is asked whether it is there. */
+  readonly heartbeatMillis: number;
 }
 
 export const defaultTiming: DatabaseTiming = {
@@ -74,6 +76,7 @@ export const defaultTiming: DatabaseTiming = {
   loadDeadlineMillis: 60_000,
   retryMinMillis: 500,
   retryMaxMillis: 30_000,
+  heartbeatMillis: 10_000,
 };
 
 /** The driver's name for options of a kind. */

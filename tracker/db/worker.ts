@@ -1,7 +1,7 @@
 /**
  * Entry of the database thread. better-sqlite3 is synchronous and a disk can hang, so that all of it happens here and
  * never on the main thread, whose signals and health checks must not wait. The thread answers calls, watches whether
- * the database is there, and while it is away tries again with growing pauses.
+ * the database is there, a server also while nobody calls, and while it is away tries again with growing pauses.
  */
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -30,6 +30,8 @@ interface Connection {
 const migrationLockMillis = 60_000;
 /** A wait for a lock ends so long before its call's deadline, or half of what is left before it. */
 const lockMarginMillis = 1_000;
+/** A server that says nothing to the smallest question for so long is away. */
+const heartbeatDeadlineMillis = 4_000;
 
 assert(parentPort !== null, 'the database thread is started by openDatabase');
 const port = parentPort;
@@ -105,6 +107,9 @@ function serve(connection: Connection): void {
   let closing = false;
   let restoring: Promise<void> | undefined;
   let pause = new AbortController();
+  const end = new AbortController();
+  /** When the server answered last, by the monotonic clock. */
+  let heardMillis = performance.now();
 
   function setState(next: DatabaseState): void {
     state = next;
@@ -153,6 +158,30 @@ function serve(connection: Connection): void {
     startRestoring();
   }
 
+  /** Asks a server that nobody asks, so that its silence is known before somebody needs it. */
+  async function listenForHeartbeats(): Promise<void> {
+    for (;;) {
+      await delay(timing.heartbeatMillis, undefined, { signal: end.signal, ref: false }).catch(
+        () => undefined,
+      );
+      if (closing) return;
+      // Calls that run find out themselves.
+      const isWatched = state.kind === 'down' || running.size > 0;
+      if (isWatched || performance.now() - heardMillis < timing.heartbeatMillis) continue;
+      try {
+        await withinDeadline(
+          knex.raw('select 1'),
+          Math.min(heartbeatDeadlineMillis, timing.callDeadlineMillis),
+        );
+        heardMillis = performance.now();
+      } catch (error) {
+        if (isOurFault(error)) throw error;
+        const { away, failure } = judge(error, driver, 'open');
+        if (away && !closing) goDown(failure.detail);
+      }
+    }
+  }
+
   async function answer(call: Call): Promise<void> {
     const failure = (code: DatabaseFailure['code'], detail: string): DatabaseFailure => ({
       code,
@@ -173,6 +202,7 @@ function serve(connection: Connection): void {
       const millisLeft = call.deadlineMillis - Date.now();
       await connection.prepare(millisLeft);
       const value = await withinDeadline(perform(repository, call), millisLeft);
+      heardMillis = performance.now();
       post({ kind: 'answer', id: call.id, value });
     } catch (error) {
       if (isOurFault(error)) {
@@ -202,6 +232,7 @@ function serve(connection: Connection): void {
     } else {
       closing = true;
       pause.abort();
+      end.abort();
       void Promise.all([...running, restoring])
         .then(() => knex.destroy())
         .then(() => port.close());
@@ -213,6 +244,7 @@ function serve(connection: Connection): void {
     return;
   }
   startRestoring();
+  void listenForHeartbeats();
   // A long change of tables or a silent server doesn't keep the tracker from starting; calls are refused meanwhile.
   void delay(timing.callDeadlineMillis, undefined, { ref: false }).then(() => {
     if (!opened) {
