@@ -26,6 +26,7 @@ import type { BanKeeper } from './api/ban-keeper.ts';
 import { GateKeeper } from './run/gate-keeper.ts';
 import { gateSettings } from './run/gate-settings.ts';
 import { Housekeeper } from './run/housekeeper.ts';
+import { enlargePages } from './run/page-enlargement.ts';
 import { type Inputs, liveInputs, readInputs } from './run/inputs.ts';
 import { formatSocketAddress, ListenError } from './listen-error.ts';
 import { listenerSetups } from './run/listener-setups.ts';
@@ -193,6 +194,7 @@ async function startParts(options: StartOptions, started: UndoStack): Promise<Ru
 
   const housekeeper = new Housekeeper(core.store, core.policy, config.core.inactive_peer_cleanup_interval);
   started.add(() => housekeeper.stop());
+  started.add(await enlargePages(core.store));
   const reload = new Reload(loaded, {
     ...core,
     ...liveInputs(config, inputs, { ...core, api: api?.server ?? null }),

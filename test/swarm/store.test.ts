@@ -189,17 +189,29 @@ test('gives both families their share, and its own family to an announcer that w
   assert.equal(announcer.announce(asked6, 1, 0).peers.length, 0);
 });
 
-test('keeps at most 64 peers of one address in a swarm, the latest ones', () => {
+test('keeps at most 64 peers of one address in a swarm, early and late ones', () => {
   const store = Store.create(MEMORY_BYTES, 1);
   const announcer = new Announcer(store);
-  for (let i = 0; i < 100; i++) announcer.announce(announceOf({ port: 1000 + i, peerId: hex(i, 20) }), 1 + i);
-  const ports = store.peersOf(hex(1, 20)).map((peer) => peer.port);
-  assert.deepEqual(
-    ports.toSorted((a, b) => a - b),
-    Array.from({ length: 64 }, (_, i) => 1036 + i),
-  );
+  const others = Array.from({ length: 30 }, (_, i) => hex(1000 + i, 4));
+  for (const address of others) announcer.announce(announceOf({ address, peerId: hex(9, 20) }), 1);
+  for (let i = 0; i < 200; i++) {
+    announcer.announce(announceOf({ port: 1000 + i, peerId: hex(i, 20) }), 1 + i);
+    assert.ok(portsOfOne().has(1000 + i), 'who announces is there');
+  }
+  const ports = [...portsOfOne()];
+  assert.equal(ports.length, 64);
+  assert.ok(ports.some((port) => port < 1100) && ports.some((port) => port >= 1150), 'anyone gives place');
+  assert.equal(store.totals().ipv4Peers, 64 + others.length, 'other addresses lose nobody');
   announcer.announce(announceOf({ port: 5000, peerId: hex(5000, 20), event: AnnounceEvent.stopped }), 200);
-  assert.equal(store.totals().seeders, 64, 'a stranger that stops removes nobody');
+  assert.equal(store.totals().seeders, 64 + others.length, 'a stranger that stops removes nobody');
+
+  function portsOfOne(): Set<number> {
+    const { address } = announceOf({});
+    const peers = store.peersOf(hex(1, 20));
+    return new Set(
+      peers.filter((peer) => Buffer.from(peer.address).toString('hex') === address).map((peer) => peer.port),
+    );
+  }
 });
 
 test('stays within its memory: torrents without peers go first, then stale peers, then nothing is stored', () => {

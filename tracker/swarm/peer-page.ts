@@ -1,10 +1,10 @@
 /**
  * A page of peers: memory in a segment for some peers of one swarm and one address family. The caller holds the segment's
- * lock. What is read of many peers at a time stands together: tags, a byte for each peer's endpoint and one for its id,
- * four of which are compared at a time and which tell most peers apart; the compact endpoints (BEP 23, BEP 7) as an
- * announce reply wants them; the stamps. What is written once for each announce follows.
+ * lock. What is read of many peers at a time stands together: tags, a byte for each peer's endpoint, one for its id and one
+ * for its address, four of which are compared at a time and which tell most peers apart; the compact endpoints (BEP 23,
+ * BEP 7) as an announce reply wants them; the stamps. What is written once for each announce follows.
  *
- *   page   0 count | capacity << 16   1.. endpoint tags (1 byte each)   id tags (1 byte each)
+ *   page   0 count | capacity << 16   1.. endpoint tags, id tags, address tags (1 byte each)
  *          then endpoints (6 or 18 bytes each)   stamps (4 bytes each)
  *          then per peer 11 words:  0 peer id (5)   5 uploaded (2)   7 downloaded (2)   9 left (2)
  *   stamp  seconds << 2 | event
@@ -26,12 +26,12 @@ const REQUEST_ENDPOINT = AnnounceRequest.ENDPOINT_HALF;
 const COUNT_MASK = 0xffff;
 const CAPACITY_SHIFT = 16;
 
-/** More than the seconds of any stamp: stands in for those of a peer that has another address. */
-const OTHER_ADDRESS = 2 ** 30;
-
 /** One in each byte of a word, and the highest bit of each. */
 const EACH_BYTE = 0x01010101;
 const HIGH_BITS = 0x80808080 | 0;
+const LOW_BITS = 0x7f7f7f7f;
+/** Tags of a peer. */
+const TAGS = 3;
 
 /** Where endpoints go: the same memory in two widths. The machine is little-endian, as all that Node.js runs on today. */
 export interface EndpointMemory {
@@ -66,7 +66,7 @@ export class PeerPages {
   create(capacity: number): number {
     const endpoints = (capacity * this.endpointHalves + 1) >> 1;
     const page = this.#segment.heap.allocate(
-      1 + 2 * tagWords(capacity) + endpoints + capacity * (1 + DETAIL_WORDS),
+      1 + TAGS * tagWords(capacity) + endpoints + capacity * (1 + DETAIL_WORDS),
     );
     if (page !== 0) this.#words[page] = capacity << CAPACITY_SHIFT;
     return page;
@@ -85,6 +85,7 @@ export class PeerPages {
     const tags = tagWords(count);
     copyWords(words, page + 1, target + 1, tags);
     copyWords(words, this.#idTagsAt(page), this.#idTagsAt(target), tags);
+    copyWords(words, this.#addressTagsAt(page), this.#addressTagsAt(target), tags);
     this.copyEndpoints(page, 0, count, this.#segment, this.endpointAt(target, 0));
     copyWords(words, this.stampAt(page, 0), this.stampAt(target, 0), count);
     copyWords(words, this.detailAt(page, 0), this.detailAt(target, 0), count * DETAIL_WORDS);
@@ -107,13 +108,13 @@ export class PeerPages {
 
   /** Index in halves of the endpoint in a slot. */
   endpointAt(page: number, slot: number): number {
-    return (page + 1 + 2 * tagWords(this.capacity(page))) * 2 + slot * this.endpointHalves;
+    return (page + 1 + TAGS * tagWords(this.capacity(page))) * 2 + slot * this.endpointHalves;
   }
 
   /** Index in words of the stamp in a slot. */
   stampAt(page: number, slot: number): number {
     const capacity = this.capacity(page);
-    return page + 1 + 2 * tagWords(capacity) + ((capacity * this.endpointHalves + 1) >> 1) + slot;
+    return page + 1 + TAGS * tagWords(capacity) + ((capacity * this.endpointHalves + 1) >> 1) + slot;
   }
 
   /** Index in words of the details in a slot. */
@@ -134,6 +135,7 @@ export class PeerPages {
     for (let i = 0; i < this.endpointHalves; i++) halves[at + i] = request.halves[REQUEST_ENDPOINT + i];
     this.#bytes[(page + 1) * 4 + slot] = this.#endpointTag(request);
     this.#bytes[this.#idTagsAt(page) * 4 + slot] = idTag(request);
+    this.#bytes[this.#addressTagsAt(page) * 4 + slot] = this.#mixAddress(request) >>> 24;
     words[this.stampAt(page, slot)] = stamp;
     const detail = this.detailAt(page, slot);
     for (let i = 0; i < DETAIL_WORDS; i++) words[detail + i] = request.words[REQUEST_ID + i];
@@ -156,6 +158,7 @@ export class PeerPages {
     const bytes = this.#bytes;
     bytes[(targetPage + 1) * 4 + targetSlot] = bytes[(page + 1) * 4 + slot];
     bytes[this.#idTagsAt(targetPage) * 4 + targetSlot] = bytes[this.#idTagsAt(page) * 4 + slot];
+    bytes[this.#addressTagsAt(targetPage) * 4 + targetSlot] = bytes[this.#addressTagsAt(page) * 4 + slot];
     this.copyEndpoints(page, slot, 1, this.#segment, this.endpointAt(targetPage, targetSlot));
     words[this.stampAt(targetPage, targetSlot)] = words[this.stampAt(page, slot)];
     copyWords(words, this.detailAt(page, slot), this.detailAt(targetPage, targetSlot), DETAIL_WORDS);
@@ -204,36 +207,25 @@ export class PeerPages {
     }
   }
 
-  /** Of the peers with the announcer's address, if they are `limit` or more, the one that was silent longest; else -1. */
-  findStalestOfAddress(page: number, request: AnnounceRequest, limit: number): number {
-    const words = this.#words;
-    const halves = this.#halves;
-    const asked = request.halves;
-    const step = this.endpointHalves;
-    const isLong = step > 3;
+  /**
+   * One of the peers with the announcer's address, if they are `limit` or more: the first from a slot on that `random`, a
+   * positive 31-bit integer, chooses. Else -1. An address whose tag is that of the announcer's counts as the same.
+   */
+  findNeighbour(page: number, request: AnnounceRequest, limit: number, random: number): number {
     const count = this.count(page);
-    const stamps = this.stampAt(page, 0);
-    const first = asked[REQUEST_ENDPOINT];
-    const second = asked[REQUEST_ENDPOINT + 1];
-    let peers = 0;
-    let stalest = -1;
-    let oldest: number = OTHER_ADDRESS;
-    let at = this.endpointAt(page, 0);
-    for (let slot = 0; slot < count; slot = (slot + 1) | 0) {
-      let difference = (halves[at] ^ first) | (halves[(at + 1) | 0] ^ second);
-      if (isLong) {
-        for (let i = 2; i < 8; i++) difference |= halves[at + i] ^ asked[REQUEST_ENDPOINT + i];
-      }
-      at = (at + step) | 0;
-      // Which peers have the address follows no pattern: a branch on it would be guessed wrong as often as not.
-      const isOther = -difference >>> 31;
-      peers = (peers + 1 - isOther) | 0;
-      const seconds = (words[(stamps + slot) | 0] >>> 2) | (isOther << 30);
-      if (seconds >= oldest) continue;
-      oldest = seconds;
-      stalest = slot;
+    const tags = this.#addressTagsAt(page);
+    const wanted = this.#mixAddress(request) >>> 24;
+    if (countTags(this.#words, tags, count, wanted) < limit) return -1;
+    const first = portion(random, count);
+    for (let slot = first - 1; ;) {
+      slot = findTag(this.#words, tags, count, wanted, slot + 1);
+      if (slot < 0) break;
+      if (this.#hasAddress(this.endpointAt(page, slot), request)) return slot;
     }
-    return peers < limit ? -1 : stalest;
+    for (let slot = -1; ;) {
+      slot = findTag(this.#words, tags, first, wanted, slot + 1);
+      if (slot < 0 || this.#hasAddress(this.endpointAt(page, slot), request)) return slot;
+    }
   }
 
   /** The keyed hash of the announcer's address. */
@@ -282,12 +274,23 @@ export class PeerPages {
     return page + 1 + tagWords(this.capacity(page));
   }
 
+  /** Index in words of the tags of the addresses. */
+  #addressTagsAt(page: number): number {
+    return page + 1 + 2 * tagWords(this.capacity(page));
+  }
+
   /** The tag of the announcer's endpoint, eight bits. Who makes them collide has one address, and slows down its own. */
   #endpointTag(request: AnnounceRequest): number {
+    const port = request.halves[REQUEST_ENDPOINT + this.endpointHalves - 1];
+    return Math.imul(this.#mixAddress(request) ^ port, MIXER) >>> 24;
+  }
+
+  /** A word that depends on all of the announcer's address, its upper bits the most; the upper eight are its tag. */
+  #mixAddress(request: AnnounceRequest): number {
     const { words } = request;
-    let mixed = request.halves[REQUEST_ENDPOINT + this.endpointHalves - 1];
+    let mixed = 0;
     for (let i = 0; i < this.#addressWords; i++) mixed = Math.imul(mixed ^ words[REQUEST_ADDRESS + i], MIXER);
-    return mixed >>> 24;
+    return mixed;
   }
 
   #hash(words: Int32Array, first: number): number {
@@ -333,6 +336,26 @@ function findTag(words: Int32Array, tags: number, count: number, wanted: number,
     mask = HIGH_BITS;
   }
   return -1;
+}
+
+/** How many of the `count` tags that begin at `words[tags]` are `wanted`. */
+function countTags(words: Int32Array, tags: number, count: number, wanted: number): number {
+  const pattern = Math.imul(wanted, EACH_BYTE);
+  const whole = count >> 2;
+  let sum = 0;
+  for (let i = 0; i <= whole; i = (i + 1) | 0) {
+    const difference = words[(tags + i) | 0] ^ pattern;
+    // The highest bit of each byte that is zero, exactly; in the last word, of those that count.
+    let zeros = ~(((difference & LOW_BITS) + LOW_BITS) | difference | LOW_BITS);
+    if (i === whole) zeros &= (1 << ((count & 3) * 8)) - 1;
+    sum = (sum + (Math.imul(zeros >>> 7, EACH_BYTE) >>> 24)) | 0;
+  }
+  return sum;
+}
+
+/** A whole number below `parts`, of a random positive 31-bit integer. Cheaper than the rest of a division. */
+export function portion(random: number, parts: number): number {
+  return Math.floor((random * parts) / 2 ** 31);
 }
 
 /** For less than some hundred words a loop is faster than `copyWithin`. */

@@ -13,7 +13,7 @@
 import type { AnnounceRequest } from '../protocol/model.ts';
 import { type AddressFamily, HASH_WORDS } from '../protocol/model.ts';
 import { bucketOf, bucketToSplit } from './linear-hashing.ts';
-import { type EndpointMemory, PeerPages } from './peer-page.ts';
+import { type EndpointMemory, PeerPages, portion } from './peer-page.ts';
 import type { Segment } from './segment.ts';
 
 const SET_ROOT = 0;
@@ -27,7 +27,8 @@ const MERGE_PEERS = 16;
 const MERGES_PER_CALL = 4;
 /** Chosen addresses can't fill one page, but a page that grows beyond this takes no more peers all the same. */
 const MAX_PAGE_PEERS = 4096;
-/** The most peers of one IP address in a swarm. The next one takes the place of the one that was silent longest. */
+/** The most peers of one IP address in a swarm. The next one takes the place of any of them: behind one address that more
+ * share, each stays for a while. */
 export const MAX_PEERS_PER_ADDRESS = 64;
 
 /** Which slots of a page move to another one; a thread never splits two at a time. */
@@ -67,9 +68,9 @@ export class PeerSets {
 
   /**
    * Looks for the announcer: by address and port, else by address and peer id; else, when its address has as many
-   * peers as one may have, the one of them that was silent longest.
+   * peers as one may have, any of them, by `random`, a positive 31-bit integer.
    */
-  find(set: number, request: AnnounceRequest, place: PeerPlace): void {
+  find(set: number, request: AnnounceRequest, random: number, place: PeerPlace): void {
     const words = this.#words;
     const pages = words[set + SET_PAGES];
     place.clear();
@@ -82,7 +83,7 @@ export class PeerSets {
     if (place.slot < 0) place.slot = pagesOfSet.findPeerId(page, request);
     place.known = place.slot >= 0;
     if (place.known || pagesOfSet.count(page) < MAX_PEERS_PER_ADDRESS) return;
-    place.slot = pagesOfSet.findStalestOfAddress(page, request, MAX_PEERS_PER_ADDRESS);
+    place.slot = pagesOfSet.findNeighbour(page, request, MAX_PEERS_PER_ADDRESS, random);
   }
 
   /** Whether the peer at `place`, which `find` found, has the announcer's port too, and not the peer id alone. */
@@ -406,11 +407,6 @@ export class PeerSets {
   #pageLink(set: number, pages: number, hash: number): number {
     return pages === 1 ? set + SET_ROOT : this.#words[set + SET_ROOT] + 1 + bucketOf(hash, pages);
   }
-}
-
-/** A whole number below `parts`, of a random positive 31-bit integer. Cheaper than the rest of a division. */
-function portion(random: number, parts: number): number {
-  return Math.floor((random * parts) / 2 ** 31);
 }
 
 /** The capacity for `count` peers and one more, a quarter larger at most. */

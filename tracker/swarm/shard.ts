@@ -97,7 +97,7 @@ export class Shard {
     const sets = isIpv4 ? this.#ipv4 : this.#ipv6;
     const set = torrent + (isIpv4 ? TORRENT_IPV4_PEERS : TORRENT_IPV6_PEERS);
     const place = this.#place;
-    sets.find(set, request, place);
+    sets.find(set, request, random, place);
     // Peers are chosen before the announcer is added, so that nobody is ever told of themselves.
     this.#selectPeers(torrent, request, reply, random);
     if (request.event !== AnnounceEvent.stopped) {

@@ -177,7 +177,7 @@ export class SnapshotImport {
     const sets = family === 4 ? ipv4 : ipv6;
     const set = torrent + (family === 4 ? TORRENT_IPV4_PEERS : TORRENT_IPV6_PEERS);
     sets.reserve(set, live);
-    sets.find(set, request, place);
+    sets.find(set, request, 0, place);
     if (this.#isPresent(sets, place)) {
       this.counts.present++;
       return;

@@ -110,6 +110,14 @@ export class Store {
     return this.#shards.reduce((sum, shard) => sum + shard.segment.buffer.byteLength, 0);
   }
 
+  /** The memory of each shard, and how much of it is in use. */
+  shardMemories(): { memory: SharedArrayBuffer; usedBytes: number }[] {
+    return this.#shards.map(({ segment }) => ({
+      memory: segment.buffer,
+      usedBytes: segment.heap.usedWords * 4,
+    }));
+  }
+
   /** Seconds on the store's clock; the same in every thread. */
   nowSeconds(): number {
     return process.hrtime()[0] - this.memory.epochSeconds;

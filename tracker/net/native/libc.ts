@@ -1,5 +1,5 @@
 /**
- * The C library's socket calls through koffi: the one file that knows it. 64-bit little-endian Linux (x64, arm64) with
+ * The C library's calls for sockets and memory through koffi: the one file that knows it. 64-bit little-endian Linux (x64, arm64) with
  * glibc or musl. Pointers are numbers, which a 47-bit address fits into; calls that fail return -1 and leave `errno`.
  */
 import { endianness } from 'node:os';
@@ -25,6 +25,7 @@ export interface Libc {
   readonly epollCreate1: Call;
   readonly epollCtl: Call;
   readonly epollWait: Call;
+  readonly madvise: Call;
   /** The error number of this thread's last call that failed. */
   errno(): number;
 }
@@ -73,8 +74,14 @@ function declare(library: ReturnType<typeof koffi.load>): Libc {
     epollCreate1: declared('int epoll_create1(int flags)'),
     epollCtl: declared('int epoll_ctl(int epoll, int operation, int fd, uintptr_t event)'),
     epollWait: declared('int epoll_wait(int epoll, uintptr_t events, int count, int timeout)'),
+    madvise: declared('int madvise(uintptr_t address, uint64_t length, int advice)'),
     errno: () => koffi.errno(),
   };
+}
+
+/** Where shared memory lies. It stays there. */
+export function addressOf(memory: SharedArrayBuffer): number {
+  return Number(koffi.address(memory));
 }
 
 /** Memory outside the JavaScript heap at a fixed address, zeroed. Lives as long as the process. */
