@@ -54,7 +54,7 @@ export interface ProbeFacts {
   readonly message: string;
 }
 
-/** Where announces came from since the pods started. */
+/** Where announces came from, of late. */
 export interface SourceFacts {
   readonly announces: number;
   /** Those from addresses of nodes, pods and services. */

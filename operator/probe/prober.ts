@@ -6,6 +6,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { PodPlan, ProbePlan, Target } from './plan.ts';
 import { ask, askHealth, askSources } from './question.ts';
+import { RecentSources } from './recent-sources.ts';
 import { sourceVerdict } from '../status.ts';
 import { hasFailed, judgeAnswers, type PodAnswers, type ProbeReport, type TargetAnswer } from './verdict.ts';
 
@@ -40,6 +41,8 @@ interface Watched {
   isOutdated: boolean;
   /** What each pod of the plan answered last, the one that was asked last at the end. */
   readonly answers: Map<string, PodAnswers>;
+  /** Where the announces of each of those pods came from. */
+  readonly sources: Map<string, RecentSources>;
 }
 
 /** Probes trackers, by their keys. */
@@ -71,6 +74,7 @@ export class Prober {
         isRunning: false,
         isOutdated: false,
         answers: new Map<string, PodAnswers>(),
+        sources: new Map<string, RecentSources>(),
       };
       this.#watched.set(key, added);
       this.#start(key, added);
@@ -161,9 +165,13 @@ export class Prober {
     const isReached = given.some(({ answers: ofPod }) => ofPod.length > 0);
     for (const answer of given) {
       answers.delete(answer.pod);
-      answers.set(answer.pod, answer);
+      answers.set(answer.pod, { ...answer, sources: takeSources(watched, answer) });
     }
-    for (const pod of answers.keys()) if (!pods.some((planned) => planned.pod === pod)) answers.delete(pod);
+    for (const pod of answers.keys()) {
+      if (pods.some((planned) => planned.pod === pod)) continue;
+      answers.delete(pod);
+      watched.sources.delete(pod);
+    }
     // In the order of the plan, so that the same answers make the same sentence.
     const known = pods.flatMap(({ pod }) => answers.get(pod) ?? []);
     return judgeAnswers(known, isReached ? await askAll(services) : []);
@@ -184,6 +192,14 @@ export class Prober {
     if (next === undefined) this.#free++;
     else next();
   }
+}
+
+/** Where the announces of a pod came from of late; undefined when it does not tell. */
+function takeSources({ sources: known }: Watched, { pod, sources }: PodAnswers): PodAnswers['sources'] {
+  if (sources === undefined) return undefined;
+  const recent = known.get(pod) ?? new RecentSources();
+  known.set(pod, recent);
+  return recent.take(sources);
 }
 
 /** What of a report is news: counts of announces go up all the time, and only what follows from them is told. */
