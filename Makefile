@@ -61,6 +61,20 @@ test-apiserver: install ## Run the tests that need a real Kubernetes API server 
 	@$(NODE) test/apiserver/fetch-binaries.ts
 	@exec $(NODE) test/run.ts --needing apiserver --needing helm $(FILTER)
 
+.PHONY: cluster cluster-down e2e
+cluster: install ## Bring up a Kubernetes of two nodes here, with our images, operator and a tracker (as root)
+	@$(NODE) test/support/fetch-parts.ts nodes
+	@$(NODE) test/apiserver/fetch-binaries.ts --cluster
+	@exec $(NODE) test/cluster/main.ts up
+
+cluster-down: install ## Take that cluster away, with all that it left on the machine
+	@exec $(NODE) test/cluster/main.ts down
+
+e2e: install ## Run the end-to-end tests on the cluster of KUBECONFIG, or on one of their own (FILTER=...)
+	@$(NODE) test/support/fetch-parts.ts
+	@[ -n "$$KUBECONFIG" ] || { $(NODE) test/support/fetch-parts.ts nodes && $(NODE) test/apiserver/fetch-binaries.ts --cluster; }
+	@exec $(NODE) test/e2e/main.ts $(FILTER)
+
 check: types lint format-check knip generate-check ## Run every check but the tests
 
 types: install ## Check the types

@@ -96,8 +96,6 @@ function openServer(store: Store): Promise<ApiServer> {
       completedInSession: 0,
       completedPersisted: 0,
       bannedIps: 0,
-      restoredTorrents: 0,
-      restoredPeers: 0,
     }),
     listeners: () => [],
   });

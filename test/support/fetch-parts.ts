@@ -28,7 +28,9 @@ const wantedNames = process.argv.slice(2).filter((argument) => !argument.startsW
 
 /** The wanted parts that are missing and that a package could bring. */
 function missingParts(): Part[] {
-  const wanted = PARTS.filter(({ name }) => wantedNames.length === 0 || wantedNames.includes(name));
+  const wanted = PARTS.filter(({ name, onDemand }) =>
+    wantedNames.length === 0 ? onDemand === undefined : wantedNames.includes(name),
+  );
   return wanted
     .filter((part) => part.packages.length > 0 && partObstacle(part.name) !== undefined)
     .filter(

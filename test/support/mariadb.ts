@@ -203,8 +203,8 @@ export interface Link {
   close(): Promise<void>;
 }
 
-/** Opens a link to a server on a port of its own; new connections pass at once. */
-export async function openLink(target: { host: string; port: number }): Promise<Link> {
+/** Opens a link to a server on a port of its own, at an address of this machine; new connections pass at once. */
+export async function openLink(target: { host: string; port: number }, address = '127.0.0.1'): Promise<Link> {
   const sockets = new Set<Socket>();
   let frozen = false;
   const server = createServer((near) => {
@@ -224,7 +224,7 @@ export async function openLink(target: { host: string; port: number }): Promise<
     }
   });
   const listen = async (port: number): Promise<void> => {
-    server.listen(port, '127.0.0.1');
+    server.listen(port, address);
     await once(server, 'listening');
   };
   const breakAll = (): void => {
@@ -240,7 +240,7 @@ export async function openLink(target: { host: string; port: number }): Promise<
   await listen(0);
   const { port } = server.address() as AddressInfo; // A TCP server that listens has an address with a port.
   return {
-    host: '127.0.0.1',
+    host: address,
     port,
     cut: stopListening,
     freeze() {

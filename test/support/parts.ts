@@ -7,7 +7,12 @@
  */
 import { spawnSync } from 'node:child_process';
 import { networkInterfaces } from 'node:os';
-import { BINARIES_FOR_APISERVER, type BinaryName, findBinary } from '../apiserver/binaries.ts';
+import {
+  BINARIES_FOR_APISERVER,
+  BINARIES_FOR_CLUSTER,
+  type BinaryName,
+  findBinary,
+} from '../apiserver/binaries.ts';
 import { definitionsObstacle } from '../apiserver/definitions.ts';
 import { findProgram, isProgram } from './programs.ts';
 
@@ -21,10 +26,10 @@ export type PartName =
   | 'ipv6'
   | 'prometheus'
   | 'buildah'
-  | 'registry'
   | 'apiserver'
   | 'definitions'
-  | 'helm';
+  | 'helm'
+  | 'nodes';
 
 /** One real part: how to see that it is there, and how to get it. */
 export interface Part {
@@ -37,6 +42,8 @@ export interface Part {
   readonly packages: readonly string[];
   /** One sentence for a machine where those packages can't be installed. */
   readonly elsewhere: string;
+  /** True: its packages are fetched only when it is asked for by name. */
+  readonly onDemand?: true;
   /** A trial of what finding the programs doesn't prove; undefined when it works, else the obstacle. */
   readonly obstacle?: () => string | undefined;
 }
@@ -89,14 +96,6 @@ export const PARTS: readonly Part[] = [
     obstacle: () => (process.getuid?.() === 0 ? undefined : 'not root'),
   },
   {
-    name: 'registry',
-    title: 'the npm registry, or what npm has kept of it',
-    programs: ['npm'],
-    packages: [],
-    elsewhere: 'connect to a network, or let npm reach a registry of your own',
-    obstacle: registryObstacle,
-  },
-  {
     name: 'netns',
     title: 'network namespaces',
     programs: ['ip'],
@@ -135,6 +134,20 @@ export const PARTS: readonly Part[] = [
     packages: [],
     elsewhere: 'run `make test-apiserver`, which builds it once',
     obstacle: () => binariesObstacle(['helm']),
+  },
+  {
+    name: 'nodes',
+    title: 'nodes of Kubernetes',
+    // prettier-ignore
+    programs: ['ip', 'unshare', 'nsenter', 'iptables', 'conntrack', 'containerd', 'ctr', 'runc', 'buildah', 'catatonit'],
+    // prettier-ignore
+    packages: [
+      'iproute2', 'util-linux', 'iptables', 'conntrack', 'containerd', 'runc', 'containernetworking-plugins', 'buildah',
+      'catatonit',
+    ],
+    elsewhere: 'run `make cluster` as root on Debian',
+    onDemand: true,
+    obstacle: () => binariesObstacle(BINARIES_FOR_CLUSTER),
   },
 ];
 
@@ -194,13 +207,6 @@ function lookForObstacle(name: PartName): string | undefined {
 function binariesObstacle(names: readonly BinaryName[]): string | undefined {
   const missing = names.filter((name) => findBinary(name) === undefined);
   return missing.length === 0 ? undefined : `no ${missing.join(', no ')}`;
-}
-
-/** Asks for one of the packages that are installed anyway. */
-function registryObstacle(): string | undefined {
-  const question = ['view', '--prefer-offline', '--fetch-retries=0', 'zod', 'version'];
-  const { status } = spawnSync('npm', question, { stdio: 'ignore', timeout: 30_000 });
-  return status === 0 ? undefined : 'npm reaches no registry';
 }
 
 /** Being root proves little inside a container, so this makes a namespace with a bridge and a veth pair in it. */

@@ -64,10 +64,12 @@ const COMPLETION_DEADLINE_MILLIS = 60_000;
 export async function startClient(options: {
   kind: ClientKind;
   role: 'seeder' | 'leecher';
-  host: TestHost;
+  host: Pick<TestHost, 'spawn'>;
   torrent: Torrent;
+  /** Environment variables beside those of this process. */
+  environment?: Readonly<Record<string, string>>;
 }): Promise<SwarmClient> {
-  const { kind, role, host, torrent } = options;
+  const { kind, role, host, torrent, environment = {} } = options;
   const folder = await mkdtemp(join(tmpdir(), `torrust-${kind}-`));
   const place: Workplace = {
     torrentFile: join(folder, 'test.torrent'),
@@ -84,7 +86,7 @@ export async function startClient(options: {
   const { program, args } = await COMMANDS[kind](place);
   const child = host.spawn(program, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, HOME: folder },
+    env: { ...process.env, ...environment, HOME: folder },
   });
   const exited = once(child, 'exit');
   let printed = '';

@@ -62,7 +62,6 @@ export class SnapshotKeeper {
     writes: 0,
     failures: 0,
     restoredPeers: 0,
-    restoredTorrents: 0,
   };
 
   constructor(parts: SnapshotParts, config: SnapshotConfig) {
@@ -215,8 +214,7 @@ export class SnapshotKeeper {
     } else if (outcome.kind === 'failed') {
       this.#noteTrouble(`Swarms can't be written to ${path}: ${outcome.message}`, 'They begin empty');
     } else if (outcome.kind === 'restored') {
-      const { kept, torrents } = outcome.counts;
-      this.#figures = { ...this.#figures, restoredPeers: kept, restoredTorrents: torrents };
+      this.#figures = { ...this.#figures, restoredPeers: outcome.counts.kept };
       if (outcome.fault === null) logger.info(describe(path, outcome, store.totals().torrents));
       else logger.warn(describeFault(path, outcome));
     }
