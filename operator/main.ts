@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import { Registry } from 'prom-client';
 import { parse } from 'yaml';
+import { readDashboards } from './dashboards.ts';
 import { type Environment, oneVersionEach, OPTIONAL_APIS } from './desired/environment.ts';
 import { KubeClient } from './kube/client.ts';
 import { pause, SYSTEM_CLOCK } from './kube/clock.ts';
@@ -170,6 +171,7 @@ async function work({
   if (settings.appliesDefinitions) await applyDefinitions(client, log, isDry, signal);
   let network = await lookAtNetwork(client, signal);
   const { ipFamilies: families } = network;
+  const dashboards = readDashboards();
   const discovery = startDiscovery({ client, apis: OPTIONAL_APIS, log, signal });
   const environment = (): Environment => ({
     defaultImage,
@@ -178,7 +180,7 @@ async function work({
     // Families stay as they were at the start: another would replace every pod.
     ipFamilies: families,
     clusterRanges: network.ranges,
-    dashboards: new Map(),
+    dashboards,
     now: new Date(),
   });
   try {

@@ -188,7 +188,8 @@ async function startParts(options: StartOptions, started: UndoStack): Promise<Ru
   whereabouts.networkThreads = threads.network.size;
   services.push(...threads.services);
   const api =
-    config.http_api && (await startApi(config.http_api, inputs, core, threads.services, logger, started));
+    config.http_api &&
+    (await startApi(config.http_api, inputs, core, snapshots, threads.services, logger, started));
   if (api !== undefined) services.push(api.service);
   signal.throwIfAborted();
 
@@ -365,6 +366,7 @@ async function startApi(
   api: NonNullable<TrackerConfig['http_api']>,
   inputs: Inputs,
   core: Core,
+  snapshots: SnapshotKeeper,
   trackers: readonly RunningService[],
   logger: Logger,
   started: UndoStack,
@@ -377,6 +379,8 @@ async function startApi(
       completedInSession: core.counters.sums().completed_downloads,
       completedPersisted: core.completedSync?.totalCompleted ?? 0,
       bannedIps: core.bans.size,
+      restoredTorrents: snapshots.figures.restoredTorrents,
+      restoredPeers: snapshots.figures.restoredPeers,
     }),
     listeners: () => tallyListeners(trackers, core.counters),
   });

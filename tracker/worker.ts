@@ -20,8 +20,9 @@ import { RequestTraces } from './net/request-traces.ts';
 import { UdpService } from './net/udp-service.ts';
 import type { FromWorker, ToWorker, WorkerSetup } from './run/network-threads.ts';
 import { Policy } from './policy.ts';
-import { CounterRows } from './swarm/counters.ts';
+import { CounterRows, THREAD_LOAD_AT } from './swarm/counters.ts';
 import { Store } from './swarm/store.ts';
+import { ThreadLoad } from './swarm/thread-load.ts';
 import { Tracker } from './tracker.ts';
 
 assert(parentPort, 'a network thread has one that started it');
@@ -33,6 +34,7 @@ const rows = CounterRows.attach(setup.counters);
 const policy = Policy.attach(setup.policy);
 const tracker = new Tracker(Store.attach(setup.store), Access.attach(setup.access), policy);
 const gate = new Gate(setup.gate, setup.gateSettings, policy, rows.row(setup.index));
+const load = new ThreadLoad(rows.row(setup.index), THREAD_LOAD_AT);
 const traces =
   setup.traces && new RequestTraces(setup.traces, (request) => report({ kind: 'traced', request }));
 const services = setup.places.map((place) => ({
@@ -42,6 +44,9 @@ const services = setup.places.map((place) => ({
   gate,
   counters: rows.row(setup.index, place),
 }));
+
+/** How often a thread with portable sockets looks at how late it is. */
+const LOOK_MILLIS = 100;
 
 /** Milliseconds that are left for closing, once the main thread has asked for it. */
 let graceMillis: number | null = null;
@@ -66,7 +71,15 @@ async function servePortable(): Promise<void> {
     });
   });
   reportListening(listeners);
+  let dueMillis = performance.now() + LOOK_MILLIS;
+  const looks = setInterval(() => {
+    const nowMillis = performance.now();
+    load.noteDelay('portable', Math.max(0, nowMillis - dueMillis));
+    load.noteCpu();
+    dueMillis = nowMillis + LOOK_MILLIS;
+  }, LOOK_MILLIS);
   await stopped;
+  clearInterval(looks);
   await Promise.all(listeners.map((listener) => listener.close(graceMillis ?? 0)));
 }
 
@@ -81,9 +94,15 @@ function openPortable(listener: ListenerSetup, own: (typeof services)[number]): 
 async function serveNative(): Promise<void> {
   // Loaded only where it is used: elsewhere the C library may be missing.
   const { openNativeListeners } = await import('./net/native/listeners.ts');
-  const { listeners, serve, close } = openNativeListeners(setup.listeners, setup.sharesPorts, services);
+  const { listeners, serve, close } = openNativeListeners(
+    setup.listeners,
+    setup.sharesPorts,
+    services,
+    (millis) => load.noteDelay('native', millis),
+  );
   reportListening(listeners);
   serve(() => {
+    load.noteCpu();
     for (
       let received = receiveMessageOnPort(port);
       received !== undefined;

@@ -17,8 +17,12 @@ import { copyPackage, packageFolders } from './packages.ts';
 export const COMMANDS = {
   // knex loads the drivers by their names.
   tracker: { program: 'torrust-tracker', packages: ['better-sqlite3', 'mysql2'], besides: [] },
-  // `--apply-definitions` reads the definitions.
-  operator: { program: 'torrust-operator', packages: [], besides: ['crds'] },
+  // `--apply-definitions` reads the definitions, and trackers may ask for their dashboards.
+  operator: {
+    program: 'torrust-operator',
+    packages: [],
+    besides: ['crds', 'charts/torrust-tracker-operator/dashboards'],
+  },
 } as const;
 export type CommandName = keyof typeof COMMANDS;
 

@@ -17,6 +17,8 @@ export const TRACKER_VARIABLES: readonly VariableSpec[] = [
 const requests = (more: string) => `rate(torrust_tracker_requests_total{${CHOSEN}${more}}[$__rate_interval])`;
 const duration = (quantile: number) =>
   `histogram_quantile(${quantile}, sum by (protocol, kind, le) (rate(torrust_tracker_request_duration_seconds_bucket{${CHOSEN}}[$__rate_interval])))`;
+const threadDelay = (quantile: number) =>
+  `histogram_quantile(${quantile}, sum by (sockets, le) (rate(torrust_tracker_network_thread_delay_seconds_bucket{${CHOSEN}}[$__rate_interval])))`;
 const databaseDuration = (quantile: number) =>
   `histogram_quantile(${quantile}, sum by (le) (rate(torrust_tracker_database_call_duration_seconds_bucket{${CHOSEN}}[$__rate_interval])))`;
 
@@ -554,6 +556,31 @@ export const TRACKER_DASHBOARD: DashboardSpec = {
               expr: `sum by (instance) (torrust_tracker_network_threads{${CHOSEN}})`,
               legend: '{{instance}} network threads',
             },
+          ],
+        },
+        {
+          kind: 'graph',
+          title: 'CPU of network threads',
+          description:
+            'The share of a CPU that each network thread uses. One near 100 % can take no more: its datagrams pile up in the kernel and are dropped there.',
+          unit: 'percentunit',
+          limits: [0.8, 0.95],
+          queries: [
+            {
+              expr: `sum by (instance, thread) (rate(torrust_tracker_network_thread_cpu_seconds_total{${CHOSEN}}[$__rate_interval]))`,
+              legend: '{{instance}} thread {{thread}}',
+            },
+          ],
+        },
+        {
+          kind: 'graph',
+          title: 'Delay of network threads',
+          description:
+            'How long what comes has to wait for a network thread: while a thread with native sockets is busy with what it found, and until the event loop of one with portable sockets (HTTPS among them) has time.',
+          unit: 's',
+          queries: [
+            { expr: threadDelay(0.5), legend: '{{sockets}} median' },
+            { expr: threadDelay(0.99), legend: '{{sockets}} 99th percentile' },
           ],
         },
         {

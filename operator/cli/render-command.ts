@@ -8,6 +8,7 @@ import { parseAllDocuments, stringify } from 'yaml';
 import type { Problem } from '../crd/conditions.ts';
 import { KIND, readTracker, type TorrustTracker } from '../crd/tracker.ts';
 import { desiredObjects } from '../desired/desired.ts';
+import { readDashboards } from '../dashboards.ts';
 import { type Environment, NOTHING_OBSERVED, oneVersionEach, OPTIONAL_APIS } from '../desired/environment.ts';
 import type { Material, SecretOrder } from '../desired/generated-secrets.ts';
 import type { KubernetesObject } from '../desired/kubernetes-object.ts';
@@ -44,7 +45,7 @@ function render({ filename, namespace, defaultTrackerImage: defaultImage, ipv6 }
     apis: oneVersionEach(new Set(OPTIONAL_APIS)),
     ipFamilies: ipv6 ? [4, 6] : [4],
     clusterRanges: [],
-    dashboards: new Map(),
+    dashboards: readDashboards(),
     now: new Date(),
   };
   for (const tracker of readTrackers(filename, namespace)) {

@@ -17,8 +17,8 @@ const EXPLICIT_0 = 0xa0;
 const ED25519 = der(SEQUENCE, der(OBJECT_ID, Buffer.from([0x2b, 0x65, 0x70])));
 const COMMON_NAME = der(OBJECT_ID, Buffer.from([0x55, 0x04, 0x03]));
 
-/** A new pair whose certificate carries `commonName`. */
-export function selfSigned(commonName: string): TlsPair {
+/** A new pair whose certificate carries `commonName` and ends after so many days. */
+export function selfSigned(commonName: string, days = 1): TlsPair {
   const { publicKey, privateKey } = generateKeyPairSync('ed25519');
   const name = der(SEQUENCE, der(SET, der(SEQUENCE, COMMON_NAME, der(UTF8_STRING, Buffer.from(commonName)))));
   const day = 86_400_000;
@@ -28,7 +28,7 @@ export function selfSigned(commonName: string): TlsPair {
     der(INTEGER, Buffer.from([1])),
     ED25519,
     name,
-    der(SEQUENCE, utcTime(Date.now() - day), utcTime(Date.now() + day)),
+    der(SEQUENCE, utcTime(Date.now() - day), utcTime(Date.now() + days * day)),
     name,
     publicKey.export({ type: 'spki', format: 'der' }),
   );

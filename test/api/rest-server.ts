@@ -52,6 +52,8 @@ const NO_FIGURES: ServiceFigures = {
   completedInSession: 0,
   completedPersisted: 0,
   bannedIps: 0,
+  restoredTorrents: 0,
+  restoredPeers: 0,
 };
 
 /** Opens an SQLite database in a folder of its own; both go when the test ends. */

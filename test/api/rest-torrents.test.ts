@@ -31,6 +31,8 @@ test('shows every field of the statistics in the order of the newest upstream', 
     completedInSession: 71,
     completedPersisted: 72,
     bannedIps: 73,
+    restoredTorrents: 0,
+    restoredPeers: 0,
   };
   const server = await openRestServer(context, { database: null, figures, persistCompleted: true });
   const rows = [server.counters.row(0), server.counters.row(1)];

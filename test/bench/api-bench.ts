@@ -96,6 +96,8 @@ function openServer(store: Store): Promise<ApiServer> {
       completedInSession: 0,
       completedPersisted: 0,
       bannedIps: 0,
+      restoredTorrents: 0,
+      restoredPeers: 0,
     }),
     listeners: () => [],
   });

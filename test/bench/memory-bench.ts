@@ -159,6 +159,7 @@ const NO_SNAPSHOTS = {
   writes: 0,
   failures: 0,
   restoredPeers: 0,
+  restoredTorrents: 0,
 };
 
 /** What a scrape costs, and a pause that is no part of it. */

@@ -30,7 +30,13 @@ const CORE = [
 const FOR_OPERATOR = ['tracker/config/', 'tracker/protocol/', 'tracker/probe/'];
 
 /** What the threads count, and so what the sockets, the metrics and the API know of the swarm's memory. */
-const TALLIES = ['tracker/swarm/counters.ts', 'tracker/swarm/latencies.ts', 'tracker/swarm/refusals.ts'];
+const TALLIES = [
+  'tracker/swarm/counters.ts',
+  'tracker/swarm/latencies.ts',
+  'tracker/swarm/refusals.ts',
+  'tracker/swarm/thread-load.ts',
+  'tracker/swarm/turnover.ts',
+];
 
 /** Rooms, as files or folders, and the rooms that each may import beside itself. The longest path that fits decides. */
 const ROOMS: Record<string, readonly string[]> = {

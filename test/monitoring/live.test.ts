@@ -3,7 +3,6 @@
  * real node_exporter: each has to parse, and to have an answer.
  */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -13,8 +12,7 @@ import { selfSigned } from '../api/certificates.ts';
 import { gentleLoad } from '../observe/gentle-load.ts';
 import { fillVariables, observedConfig, RULE_FILES } from '../observe/monitored.ts';
 import { needs } from '../support/parts.ts';
-import { findProgram } from '../support/programs.ts';
-import { freePort, type RunningPrometheus, startPrometheus } from '../support/prometheus.ts';
+import { type RunningPrometheus, startNodeExporter, startPrometheus } from '../support/prometheus.ts';
 import { startTrackerProcess, temporaryFolder } from '../support/tracker-process.ts';
 import { waitFor } from '../support/waiting.ts';
 import { metricsIn, readDashboard } from './queries.ts';
@@ -113,13 +111,3 @@ describe('Prometheus', needs('prometheus'), () => {
     }
   });
 });
-
-/** Starts node_exporter; returns its address. It is killed after the test. */
-async function startNodeExporter(context: { after(cleanup: () => void): void }): Promise<string> {
-  const program = findProgram('prometheus-node-exporter');
-  assert(program !== undefined);
-  const address = `127.0.0.1:${await freePort()}`;
-  const child = spawn(program, [`--web.listen-address=${address}`], { stdio: 'ignore' });
-  context.after(() => child.kill('SIGKILL'));
-  return address;
-}

@@ -67,7 +67,7 @@ class LoadSocket {
         infoHash,
         peerId: peerIdOf(round),
         downloadedBytes: 0n,
-        leftBytes: round % 3 === 0 ? 0n : 1_000n,
+        leftBytes: round % 3 === 0 || completes(round) ? 0n : 1_000n,
         uploadedBytes: 0n,
         event: eventOf(round),
         clientKey: 0,
@@ -107,8 +107,16 @@ async function askHttp(base: string, round: number, signal: AbortSignal): Promis
   }
 }
 
+/** A client meets a torrent again after so many rounds. */
+const CYCLE_ROUNDS = 120;
+
+/** Whether a leecher has it all now: every second time that some of them come. In between they begin anew. */
+function completes(round: number): boolean {
+  return round % 30 === 4 && Math.floor(round / CYCLE_ROUNDS) % 2 === 1;
+}
+
 function eventOf(round: number): AnnounceEvent {
-  if (round % CLIENTS === 3) return AnnounceEvent.completed;
+  if (completes(round)) return AnnounceEvent.completed;
   return round % 31 === 0 ? AnnounceEvent.stopped : AnnounceEvent.none;
 }
 

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { selfSigned } from '../api/certificates.ts';
 import { findProgram } from '../support/programs.ts';
-import { freePort, startPrometheus } from '../support/prometheus.ts';
+import { freePort, startNodeExporter, startPrometheus } from '../support/prometheus.ts';
 import { startTrackerProcess } from '../support/tracker-process.ts';
 import { waitFor } from '../support/waiting.ts';
 import { gentleLoad } from './gentle-load.ts';
@@ -31,7 +31,7 @@ try {
 }
 
 async function observe(): Promise<void> {
-  const { cert, key } = selfSigned('tracker.example');
+  const { cert, key } = selfSigned('tracker.example', 90);
   writeFileSync(join(folder, 'tracker.crt'), cert);
   writeFileSync(join(folder, 'tracker.key'), key, { mode: 0o600 });
   const context = { after: (clean: () => void) => cleaners.push(clean) };
@@ -39,7 +39,7 @@ async function observe(): Promise<void> {
   cleaners.push(async () => void (await tracker.stop()));
   const prometheus = await startPrometheus({
     folder,
-    targets: { torrust: [new URL(tracker.metrics).host] },
+    targets: { torrust: [new URL(tracker.metrics).host], node: [await startNodeExporter(context)] },
     ruleFiles: RULE_FILES,
     intervalSeconds: 5,
   });

@@ -26,6 +26,7 @@ export type PartName =
   | 'ipv6'
   | 'prometheus'
   | 'buildah'
+  | 'registry'
   | 'apiserver'
   | 'definitions'
   | 'helm'
@@ -94,6 +95,14 @@ export const PARTS: readonly Part[] = [
     packages: ['buildah', 'runc'],
     elsewhere: 'put buildah and runc on PATH, and run as root on Linux',
     obstacle: () => (process.getuid?.() === 0 ? undefined : 'not root'),
+  },
+  {
+    name: 'registry',
+    title: 'the npm registry, or what npm has kept of it',
+    programs: ['npm'],
+    packages: [],
+    elsewhere: 'connect to a network, or let npm reach a registry of your own',
+    obstacle: registryObstacle,
   },
   {
     name: 'netns',
@@ -207,6 +216,13 @@ function lookForObstacle(name: PartName): string | undefined {
 function binariesObstacle(names: readonly BinaryName[]): string | undefined {
   const missing = names.filter((name) => findBinary(name) === undefined);
   return missing.length === 0 ? undefined : `no ${missing.join(', no ')}`;
+}
+
+/** Asks for one of the packages that are installed anyway. */
+function registryObstacle(): string | undefined {
+  const question = ['view', '--prefer-offline', '--fetch-retries=0', 'zod', 'version'];
+  const { status } = spawnSync('npm', question, { stdio: 'ignore', timeout: 30_000 });
+  return status === 0 ? undefined : 'npm reaches no registry';
 }
 
 /** Being root proves little inside a container, so this makes a namespace with a bridge and a veth pair in it. */

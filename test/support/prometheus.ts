@@ -106,6 +106,16 @@ export async function startPrometheus(options: PrometheusOptions): Promise<Runni
   };
 }
 
+/** Starts node_exporter; returns its address. It is killed at the end. */
+export async function startNodeExporter(context: { after(cleanup: () => void): void }): Promise<string> {
+  const program = findProgram('prometheus-node-exporter');
+  assert(program !== undefined, "declare needs('prometheus') before it is started");
+  const address = `127.0.0.1:${await freePort()}`;
+  const child = spawn(program, [`--web.listen-address=${address}`], { stdio: 'ignore' });
+  context.after(() => child.kill('SIGKILL'));
+  return address;
+}
+
 /** A port of the loopback interface that nobody has at this moment. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');

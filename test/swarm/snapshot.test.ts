@@ -75,7 +75,13 @@ test('brings back every torrent, peer, counter and age, for any run of announces
         const { end, counts } = restore(snapshotOf(store), other, { rules, downSeconds: 1 });
         const { ipv4Peers, ipv6Peers } = store.totals();
         assert.equal(end, 'end');
-        assert.deepEqual(counts, { kept: ipv4Peers + ipv6Peers, expired: 0, present: 0, unstored: 0 });
+        assert.deepEqual(counts, {
+          kept: ipv4Peers + ipv6Peers,
+          expired: 0,
+          present: 0,
+          unstored: 0,
+          torrents: other.totals().torrents,
+        });
         assert.deepEqual(contentOf(other), contentOf(store, 1));
       },
     ),
@@ -178,7 +184,13 @@ describe('time goes on while no tracker runs', () => {
         ages.toSorted((a, b) => a - b),
         [...kept],
       );
-      assert.deepEqual(counts, { kept: kept.length, expired: 6 - kept.length, present: 0, unstored: 0 });
+      assert.deepEqual(counts, {
+        kept: kept.length,
+        expired: 6 - kept.length,
+        present: 0,
+        unstored: 0,
+        torrents: kept.length === 0 ? 0 : 1,
+      });
       assert.equal(other.totals().torrents, kept.length === 0 ? 0 : 1, 'a torrent goes with its peers');
     });
   }
@@ -199,7 +211,7 @@ test('who announced since the start wins over the file', () => {
     const other = makeStore();
     new Announcer(other).announce(newer, other.nowSeconds());
     const { counts } = restore(bytes, other);
-    assert.deepEqual(counts, { kept: 1, expired: 0, present: 1, unstored: 0 }, title);
+    assert.deepEqual(counts, { kept: 1, expired: 0, present: 1, unstored: 0, torrents: 0 }, title);
     const peer = other.peersOf(newer.infoHash).find(({ address }) => Buffer.from(address).readUInt8() === 10);
     assert.equal(peer?.left, 0n, title);
     assert.equal(peer.port, newer.port, title);
@@ -219,6 +231,7 @@ test('keeps at most as many peers of an address as a swarm does', () => {
     expired: 0,
     present: 1,
     unstored: 0,
+    torrents: 0,
   });
   assert.ok(other.peersOf(hex(1, 20)).some(({ port }) => port === 999));
 });

@@ -51,4 +51,7 @@ export interface ServiceFigures {
   readonly completedPersisted: number;
   /** IP addresses that are banned for wrong connection ids at this moment. */
   readonly bannedIps: number;
+  /** Torrents and peers that the start brought back from a snapshot. */
+  readonly restoredTorrents: number;
+  readonly restoredPeers: number;
 }

@@ -4,9 +4,12 @@ import type { ApiContext } from './context.ts';
 import { jsonReply, type Reply, textReply } from './reply.ts';
 import { queryOf, type Route } from './routes.ts';
 import { readStats, STAT_NAMES } from './stats.ts';
+import { SwarmTurnover } from './swarm-turnover.ts';
 import { type TorrustMetric, torrustMetrics, type TorrustSample } from './torrust-metrics.ts';
 
 export function metricsRoutes(context: ApiContext): Route[] {
+  const turnover = new SwarmTurnover();
+  const metrics = () => torrustMetrics(context, turnover.read(context));
   return [
     {
       path: '/api/v1/stats',
@@ -26,8 +29,8 @@ export function metricsRoutes(context: ApiContext): Route[] {
       handlers: {
         GET: (ctx) =>
           inFormat(ctx, {
-            json: () => metricsJson(torrustMetrics(context), new Date()),
-            prometheus: () => metricsText(torrustMetrics(context)),
+            json: () => metricsJson(metrics(), new Date()),
+            prometheus: () => metricsText(metrics()),
           }),
       },
     },

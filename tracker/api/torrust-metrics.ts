@@ -2,12 +2,15 @@
  * The metrics of Torrust Tracker's successors of 3.0.0, under their names and labels, so that dashboards and scripts made
  * for those go on. Our own metrics, of which there are more, are served to Prometheus (`docs/metrics.md`).
  *
- * A metric without samples is one that those versions have and that nothing here counts.
+ * A metric without samples is one that those versions have and that nothing here counts: peers and torrents that have
+ * become inactive, since expiry removes them and keeps no list of them; peers that began anew, which no announce tells
+ * apart from a second client; and different peers, which those versions declare and do not count either.
  */
 import { countersOf, type CounterName, LATENCIES_AT, REFUSALS_AT } from '../swarm/counters.ts';
 import { LATENCY_KINDS, meanNanos, readLatency } from '../swarm/latencies.ts';
 import { REFUSAL_REASONS, refusalPlace, REQUEST_KINDS } from '../swarm/refusals.ts';
 import type { ApiContext, ListenerTally } from './context.ts';
+import type { SwarmTurnoverCounts } from './swarm-turnover.ts';
 
 type Labels = Readonly<Record<string, string>>;
 type Counts = Readonly<Record<CounterName, number>>;
@@ -30,14 +33,17 @@ const FAMILIES = [4, 6] as const;
 type Family = (typeof FAMILIES)[number];
 
 /** Every metric at this moment, in the order of their groups. */
-export function torrustMetrics(context: ApiContext): TorrustMetric[] {
+export function torrustMetrics(context: ApiContext, turnover: SwarmTurnoverCounts): TorrustMetric[] {
   const listeners = context.listeners();
   const udp = listeners.filter(({ protocol }) => protocol === 'udp');
   const http = listeners.filter(({ protocol }) => protocol !== 'udp');
-  return [...swarmMetrics(context), ...httpMetrics(http), ...udpMetrics(udp, context)];
+  return [...swarmMetrics(context, turnover), ...httpMetrics(http), ...udpMetrics(udp, context)];
 }
 
-function swarmMetrics({ store, policy, ...context }: ApiContext): TorrustMetric[] {
+function swarmMetrics(
+  { store, policy, ...context }: ApiContext,
+  turnover: SwarmTurnoverCounts,
+): TorrustMetric[] {
   const { torrents, seeders, leechers } = store.totals();
   const { completedInSession, completedPersisted } = context.figures();
   const registry = (
@@ -47,16 +53,21 @@ function swarmMetrics({ store, policy, ...context }: ApiContext): TorrustMetric[
     samples: readonly TorrustSample[] = [],
   ) => metric(type, `swarm_coordination_registry_${name}`, description, samples);
   return [
-    registry('counter', 'torrents_added_total', 'Torrents that came.'),
-    registry('counter', 'torrents_removed_total', 'Torrents that went.'),
+    registry('counter', 'torrents_added_total', 'Torrents that came.', one(turnover.torrentsAdded)),
+    registry('counter', 'torrents_removed_total', 'Torrents that went.', one(turnover.torrentsRemoved)),
     registry('gauge', 'torrents_total', 'Torrents in memory.', one(torrents)),
     registry('counter', 'torrents_downloads_total', 'Downloads completed since the start.', [
       { labels: { peer_role: 'seeder' }, value: completedInSession },
     ]),
     registry('gauge', 'torrents_inactive_total', 'Torrents without active peers.'),
-    registry('counter', 'peers_added_total', 'Peers that came.'),
-    registry('counter', 'peers_removed_total', 'Peers that went.'),
-    registry('counter', 'peers_updated_total', 'Announces of peers that were there.'),
+    registry('counter', 'peers_added_total', 'Peers that came.', one(turnover.peersAdded)),
+    registry('counter', 'peers_removed_total', 'Peers that went.', one(turnover.peersRemoved)),
+    registry(
+      'counter',
+      'peers_updated_total',
+      'Announces of peers that were there.',
+      one(turnover.peersUpdated),
+    ),
     registry('gauge', 'peer_connections_total', 'Peers over all torrents.', [
       { labels: { peer_role: 'seeder' }, value: seeders },
       { labels: { peer_role: 'leecher' }, value: leechers },

@@ -7,5 +7,5 @@ if (Number(major) < 24) {
   process.stderr.write(`error: torrust-tracker needs Node.js 24 or newer, this is ${process.version}\n`);
   process.exit(2);
 }
-const compiled = new URL('./main.js', import.meta.url);
-await import(existsSync(compiled) ? compiled.href : new URL('./main.ts', import.meta.url).href);
+const source = new URL('./main.ts', import.meta.url);
+await import(existsSync(source) ? source.href : new URL('./main.js', import.meta.url).href);

@@ -30,7 +30,7 @@ import { MAX_HEADER_BYTES, MAX_LINE_OVERHEAD } from '../protocol/http-request.ts
 import { findHeader } from '../protocol/http-header.ts';
 import { readIpText } from '../protocol/ip-text.ts';
 import type { Gate } from '../gate.ts';
-import { Counter, LATENCIES_AT, REFUSALS_AT } from '../swarm/counters.ts';
+import { Counter, LATENCIES_AT, REFUSALS_AT, TURNOVER_AT } from '../swarm/counters.ts';
 import { HTTP_SAMPLE_EVERY, LatencyKind, recordLatency } from '../swarm/latencies.ts';
 import {
   REFUSAL_REASONS,
@@ -39,6 +39,7 @@ import {
   REQUEST_KINDS,
   RequestKind,
 } from '../swarm/refusals.ts';
+import { countChange } from '../swarm/turnover.ts';
 import { type Tracker, Verdict } from '../tracker.ts';
 import { parseExternalAddress, publicAddress } from './external-address.ts';
 import { Introduction } from './introduction.ts';
@@ -284,6 +285,7 @@ export class HttpService {
     const isIpv4 = client.family === 4;
     this.#count(isIpv4 ? Counter.tcp4_connections_handled : Counter.tcp6_connections_handled);
     if (http.reply.beyond !== 0) this.#gate.countBeyond(http.reply.beyond);
+    countChange(this.#counters, TURNOVER_AT, request, http.reply);
     if ((http.reply.change & SwarmChange.completed) !== 0) this.#counters[Counter.completed_downloads]++;
     this.#count(isIpv4 ? Counter.tcp4_announces_handled : Counter.tcp6_announces_handled);
     this.contentType = SUCCESS_CONTENT_TYPE;

@@ -43,7 +43,7 @@ import {
   UdpAction,
   UdpFault,
 } from '../protocol/udp.ts';
-import { Counter, LATENCIES_AT, REFUSALS_AT } from '../swarm/counters.ts';
+import { Counter, LATENCIES_AT, REFUSALS_AT, TURNOVER_AT } from '../swarm/counters.ts';
 import { LatencyKind, recordLatency, UDP_SAMPLE_EVERY } from '../swarm/latencies.ts';
 import {
   REFUSAL_REASONS,
@@ -52,6 +52,7 @@ import {
   REQUEST_KINDS,
   RequestKind,
 } from '../swarm/refusals.ts';
+import { countChange } from '../swarm/turnover.ts';
 import { type Tracker, Verdict } from '../tracker.ts';
 import { parseExternalAddress, publicAddress } from './external-address.ts';
 import { Introduced, Introduction } from './introduction.ts';
@@ -273,6 +274,7 @@ export class UdpService {
       return this.#refuse(input, offset, limit, source, output, outputOffset, text, reason);
     }
     if (reply.beyond !== 0) this.#gate.countBeyond(reply.beyond);
+    countChange(this.#counters, TURNOVER_AT, request, reply);
     if ((reply.change & SwarmChange.completed) !== 0) this.#counters[Counter.completed_downloads]++;
     this.#count(isIpv4 ? Counter.udp4_announces_handled : Counter.udp6_announces_handled);
     encodeAnnounceReplyHead(

@@ -105,7 +105,7 @@ export function readMetrics(parts: MetricsParts): Readings {
     database: database && { isUp: database.state().kind === 'up', callsWaiting: database.callsWaiting() },
     config: reloads.readings,
     certificates: readCertificates(inputs),
-    networkThreads: parts.networkThreads(),
+    networkThreads: counters.cpuSeconds(parts.networkThreads()),
     isReady: parts.isReady(),
     version: VERSION,
   };

@@ -62,6 +62,7 @@ export class SnapshotKeeper {
     writes: 0,
     failures: 0,
     restoredPeers: 0,
+    restoredTorrents: 0,
   };
 
   constructor(parts: SnapshotParts, config: SnapshotConfig) {
@@ -214,7 +215,8 @@ export class SnapshotKeeper {
     } else if (outcome.kind === 'failed') {
       this.#noteTrouble(`Swarms can't be written to ${path}: ${outcome.message}`, 'They begin empty');
     } else if (outcome.kind === 'restored') {
-      this.#figures = { ...this.#figures, restoredPeers: outcome.counts.kept };
+      const { kept, torrents } = outcome.counts;
+      this.#figures = { ...this.#figures, restoredPeers: kept, restoredTorrents: torrents };
       if (outcome.fault === null) logger.info(describe(path, outcome, store.totals().torrents));
       else logger.warn(describeFault(path, outcome));
     }

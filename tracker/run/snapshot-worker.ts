@@ -119,7 +119,7 @@ function spare(path: string, fault: AsideReason, counts: Restored['counts'], dow
 }
 
 function noCounts(): Restored['counts'] {
-  return { kept: 0, expired: 0, present: 0, unstored: 0 };
+  return { kept: 0, expired: 0, present: 0, unstored: 0, torrents: 0 };
 }
 
 function write(path: string, isPaced: boolean): SnapshotOutcome {

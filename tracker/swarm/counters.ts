@@ -3,10 +3,13 @@
  * thread sums. A thread has a row of its own, for what belongs to no listener, and one for each listener. Names follow
  * the fields of Torrust's `/api/v1/stats`.
  *
- *   row: the counters below | requests that were not served (`refusals.ts`) | durations (`latencies.ts`)
+ *   row: the counters below | requests that were not served (`refusals.ts`) | durations (`latencies.ts`) |
+ *        who came (`turnover.ts`) | what the thread tells of itself (`thread-load.ts`), in its own row alone
  */
 import { LATENCY_PLACES } from './latencies.ts';
 import { REFUSAL_PLACES } from './refusals.ts';
+import { readCpuSeconds, THREAD_LOAD_PLACES } from './thread-load.ts';
+import { TURNOVER_PLACES } from './turnover.ts';
 
 /** The counters, in the order of their places in a row. */
 export const COUNTERS = [
@@ -73,7 +76,9 @@ export const Counter = Object.fromEntries(COUNTERS.map((name, index) => [name, i
 /** Where the other blocks of a row begin. */
 export const REFUSALS_AT = COUNTERS.length;
 export const LATENCIES_AT = REFUSALS_AT + REFUSAL_PLACES;
-const ROW_PLACES = LATENCIES_AT + LATENCY_PLACES;
+export const TURNOVER_AT = LATENCIES_AT + LATENCY_PLACES;
+export const THREAD_LOAD_AT = TURNOVER_AT + TURNOVER_PLACES;
+const ROW_PLACES = THREAD_LOAD_AT + THREAD_LOAD_PLACES;
 
 /** Rows are this far apart, so that two threads never write the same cache line. */
 const ROW_FLOATS = Math.ceil(ROW_PLACES / 8) * 8 + 8;
@@ -107,6 +112,11 @@ export class CounterRows {
   row(thread: number, listener = -1): Float64Array {
     const at = HEAD_FLOATS + (thread * this.#rowsPerThread + 1 + listener) * ROW_FLOATS;
     return this.#floats.subarray(at, at + ROW_PLACES);
+  }
+
+  /** The CPU time in seconds of each of so many threads. */
+  cpuSeconds(threads: number): number[] {
+    return Array.from({ length: threads }, (_, index) => readCpuSeconds(this.row(index), THREAD_LOAD_AT));
   }
 
   /** The sum of all rows, place by place. */

@@ -34,10 +34,11 @@ export const BOUNDS_MICROS = [
 ] as const;
 
 const COUNTS = BOUNDS_MICROS.length + 1;
-const KIND_PLACES = COUNTS + 1;
+/** The places of one kind. */
+export const LATENCY_KIND_PLACES = COUNTS + 1;
 
 /** The size of the block. */
-export const LATENCY_PLACES = LATENCY_KINDS.length * KIND_PLACES;
+export const LATENCY_PLACES = LATENCY_KINDS.length * LATENCY_KIND_PLACES;
 
 /** A distribution, as it is read. */
 export interface Latency {
@@ -47,8 +48,8 @@ export interface Latency {
 }
 
 /** Takes one duration into the block at `blockAt` of a row. */
-export function recordLatency(row: Float64Array, blockAt: number, kind: LatencyKind, micros: number): void {
-  const first = blockAt + kind * KIND_PLACES;
+export function recordLatency(row: Float64Array, blockAt: number, kind: number, micros: number): void {
+  const first = blockAt + kind * LATENCY_KIND_PLACES;
   let bucket = 0;
   while (bucket < BOUNDS_MICROS.length && micros > BOUNDS_MICROS[bucket]) bucket++;
   row[first + bucket]++;
@@ -57,7 +58,7 @@ export function recordLatency(row: Float64Array, blockAt: number, kind: LatencyK
 
 /** Reads the distribution of a kind, an index of `LATENCY_KINDS`, from the block at `blockAt` of a row, or of a sum of rows. */
 export function readLatency(row: Float64Array, blockAt: number, kind: number): Latency {
-  const first = blockAt + kind * KIND_PLACES;
+  const first = blockAt + kind * LATENCY_KIND_PLACES;
   return { counts: [...row.subarray(first, first + COUNTS)], sumMicros: row[first + COUNTS] };
 }
 

@@ -56,6 +56,8 @@ export interface ImportCounts {
   present: number;
   /** Left out since memory is full. */
   unstored: number;
+  /** Torrents that were not there. */
+  torrents: number;
 }
 
 interface ImportShard {
@@ -66,7 +68,7 @@ interface ImportShard {
 
 /** Adds the parts of one snapshot to a store. */
 export class SnapshotImport {
-  readonly counts: ImportCounts = { kept: 0, expired: 0, present: 0, unstored: 0 };
+  readonly counts: ImportCounts = { kept: 0, expired: 0, present: 0, unstored: 0, torrents: 0 };
   readonly #store: Store;
   readonly #rules: Readonly<SwarmRules>;
   readonly #shards: readonly ImportShard[];
@@ -141,9 +143,12 @@ export class SnapshotImport {
   /** Finds or adds the torrent of a part, and gives it its counter once. Returns its record, 0 when memory is full. */
   #restoreTorrent(segment: Segment, hash: number, words: Int32Array, part: number): number {
     let torrent = findTorrent(segment, hash, words, part);
-    if (torrent === 0) torrent = addTorrent(segment, hash, words, part);
-    if (torrent === 0 && makeRoom(segment, 0)) torrent = addTorrent(segment, hash, words, part);
-    if (torrent === 0) return 0;
+    if (torrent === 0) {
+      torrent = addTorrent(segment, hash, words, part);
+      if (torrent === 0 && makeRoom(segment, 0)) torrent = addTorrent(segment, hash, words, part);
+      if (torrent === 0) return 0;
+      this.counts.torrents++;
+    }
     // Of counters that the database keeps it has the right number, which the torrent is given when it comes.
     if (this.#rules.persistCompleted) wantBase(segment.words, torrent);
     else if ((segment.words[torrent + TORRENT_FLAGS] & TORRENT_RESTORED) === 0) {

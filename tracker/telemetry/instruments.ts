@@ -6,6 +6,7 @@
  */
 import { BOUNDS_MICROS, HTTP_SAMPLE_EVERY, UDP_SAMPLE_EVERY } from '../swarm/latencies.ts';
 import { REFUSAL_REASONS, REQUEST_KINDS } from '../swarm/refusals.ts';
+import { BATCH_SAMPLE_EVERY, THREAD_KINDS } from '../swarm/thread-load.ts';
 import {
   byLabel,
   type ReadHistogram,
@@ -16,7 +17,7 @@ import {
 } from './instrument.ts';
 import { GATE_INSTRUMENTS } from './gate-instruments.ts';
 import { SNAPSHOT_INSTRUMENTS } from './snapshot-instruments.ts';
-import { durationSamples, replySamples, requestSamples } from './request-samples.ts';
+import { delaySamples, durationSamples, replySamples, requestSamples } from './request-samples.ts';
 
 const PROTOCOLS = ['udp', 'http'];
 const FAMILIES = ['ipv4', 'ipv6'];
@@ -72,7 +73,17 @@ export const READ_INSTRUMENTS: readonly ReadInstrument[] = [
     unit: 'threads',
     help: 'Threads that move packets; those of HTTPS, where there is some, count apart from native ones',
     source: 'the start',
-    read: ({ networkThreads }) => single(networkThreads),
+    read: ({ networkThreads }) => single(networkThreads.length),
+  },
+  {
+    name: 'torrust_tracker_network_thread_cpu_seconds_total',
+    type: 'counter',
+    unit: 'seconds',
+    help: 'CPU time of each network thread, ten times a second; one that uses a whole CPU can take no more',
+    labels: { thread: 'the number of the thread, from 0; those of HTTPS come last' },
+    source: 'the network threads, each of itself',
+    read: ({ networkThreads }) =>
+      networkThreads.map((value, index) => ({ labels: { thread: String(index) }, value })),
   },
   {
     name: 'torrust_tracker_requests_total',
@@ -311,6 +322,16 @@ export const READ_HISTOGRAMS: readonly ReadHistogram[] = [
     source: NETWORK_THREADS,
     buckets: BOUNDS_MICROS.map((micros) => micros / 1_000_000),
     read: durationSamples,
+  },
+  {
+    name: 'torrust_tracker_network_thread_delay_seconds',
+    type: 'histogram',
+    unit: 'seconds',
+    help: `How long what comes has to wait for a network thread. With native sockets: how long it is busy with what one look at them finds, of one look in ${BATCH_SAMPLE_EVERY}; with portable ones: how late a timer of its event loop is, ten times a second`,
+    labels: { sockets: THREAD_KINDS },
+    source: 'the network threads, each of itself',
+    buckets: BOUNDS_MICROS.map((micros) => micros / 1_000_000),
+    read: delaySamples,
   },
 ];
 

@@ -10,6 +10,13 @@ import type { Readings } from './readings.ts';
 /** How often the delay of the main thread's event loop is measured. */
 const EVENT_LOOP_PRECISION_MILLIS = 20;
 
+/** Gauges of prom-client that are named like counters; the same by type have right names. */
+const MISNAMED = [
+  'nodejs_active_handles_total',
+  'nodejs_active_requests_total',
+  'nodejs_active_resources_total',
+];
+
 type Counters = typeof RECORDED_COUNTERS;
 type Histograms = typeof RECORDED_HISTOGRAMS;
 /** The labels of an instrument with values that it knows; a described label takes any text. */
@@ -44,6 +51,7 @@ export class Metrics {
       register: this.#registry,
       eventLoopMonitoringPrecision: EVENT_LOOP_PRECISION_MILLIS,
     });
+    for (const name of MISNAMED) this.#registry.removeSingleMetric(name);
   }
 
   /** The type of the text that `write` makes, for its reader. */

@@ -15,7 +15,8 @@ export interface Readings {
   readonly database: { readonly isUp: boolean; readonly callsWaiting: number } | null;
   readonly config: ConfigReadings;
   readonly certificates: readonly CertificateReading[];
-  readonly networkThreads: number;
+  /** The CPU time of each network thread, in seconds. */
+  readonly networkThreads: readonly number[];
   /** Whether the tracker has started and does not stop. */
   readonly isReady: boolean;
   readonly version: string;
@@ -54,8 +55,9 @@ export interface SnapshotReadings {
   /** Snapshots since the start that were finished, and that failed. */
   readonly writes: number;
   readonly failures: number;
-  /** Peers that the start brought back. */
+  /** Peers and torrents that the start brought back. */
   readonly restoredPeers: number;
+  readonly restoredTorrents: number;
 }
 
 /** How the configuration in force fares. */

@@ -40,9 +40,13 @@ address, a key, an info hash or any other text of a client.
 
 Beside the metrics below there are those of the process and of Node.js under their usual names: \`process_*\` (CPU, memory,
 open files, start time) and \`nodejs_*\` (delay of the main thread's event loop, garbage collection, heap, versions). Network
-threads have event loops and heaps of their own, which these do not show.
+threads have event loops and heaps of their own, which these do not show; their load is in
+\`torrust_tracker_network_thread_cpu_seconds_total\` and \`torrust_tracker_network_thread_delay_seconds\`.
 
-The names of Torrust Tracker are served by the REST API, at \`/api/v1/metrics\` and \`/api/v1/stats?format=prometheus\`.`;
+The names of Torrust Tracker are served by the REST API, at \`/api/v1/metrics\` and \`/api/v1/stats?format=prometheus\`. Some
+of them are declared there and have no samples, since nothing here counts them: inactive torrents and peers (expiry removes
+them, and keeps no list), peers that began anew after they had completed, and different peers, which Torrust Tracker does
+not count either.`;
 }
 
 function describe({ name, type, unit, help, labels = {}, source, buckets }: AnyInstrument): string {

@@ -1,5 +1,5 @@
-/** The samples of what network threads tally in blocks: requests by how they ended, and how long they took. */
-import { type CounterName, LATENCIES_AT, REFUSALS_AT } from '../swarm/counters.ts';
+/** The samples of what network threads tally in blocks: requests by how they ended, how long they took, and the threads' own load. */
+import { type CounterName, LATENCIES_AT, REFUSALS_AT, THREAD_LOAD_AT } from '../swarm/counters.ts';
 import { LATENCY_KINDS, readLatency } from '../swarm/latencies.ts';
 import {
   REASONS_OF,
@@ -10,6 +10,7 @@ import {
   SIDES,
   type SideName,
 } from '../swarm/refusals.ts';
+import { readDelays, THREAD_KINDS } from '../swarm/thread-load.ts';
 import type { HistogramSample, Sample } from './instrument.ts';
 import type { Readings } from './readings.ts';
 
@@ -78,6 +79,14 @@ export function durationSamples({ tally }: Readings): HistogramSample[] {
     const [protocol, what] = name.split('_');
     const { counts, sumMicros } = readLatency(tally, LATENCIES_AT, kind);
     return { labels: { protocol, kind: what }, counts, sum: sumMicros / MICROS_PER_SECOND };
+  });
+}
+
+/** How long packets wait for network threads, by the kind of sockets, in seconds. */
+export function delaySamples({ tally }: Readings): HistogramSample[] {
+  return THREAD_KINDS.map((sockets, kind) => {
+    const { counts, sumMicros } = readDelays(tally, THREAD_LOAD_AT, kind);
+    return { labels: { sockets }, counts, sum: sumMicros / MICROS_PER_SECOND };
   });
 }
 

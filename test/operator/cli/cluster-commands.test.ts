@@ -42,8 +42,13 @@ describe('run', () => {
       (await ask(at, '/metrics')).text.includes('leader_election_master_status{name="torrust-operator"} 1');
     assert.equal(await isLeader(secondPort), false);
 
-    await server().admin.apply(trackerObject('public', {}, namespace));
+    const monitoring = { dashboards: { enabled: true } };
+    await server().admin.apply(trackerObject('public', { monitoring }, namespace));
     await waitForObject(server(), objectIn(namespace, 'apps/v1', 'StatefulSet', 'public'), 'made');
+    const dashboards = objectIn(namespace, 'v1', 'ConfigMap', 'public-dashboards');
+    const files = Object.keys(at(await waitForObject(server(), dashboards, 'made'), 'data') ?? {});
+    assert.ok(files.includes('torrust-tracker.json'), files.join());
+    assert.ok(!files.includes('torrust-operator.json'), 'that of the operator is no matter of a tracker');
     const { text } = await ask(port, '/metrics');
     assert.match(text, /controller_runtime_reconcile_total\{controller="torrusttracker",result="success"\}/);
     const elsewhere = await makeNamespace(server());

@@ -308,21 +308,54 @@ test(
   },
 );
 
-test('a volume that may grow grows', needs('apiserver'), async (context) => {
-  const { namespace, object } = await make(context, { database: { sqlite: { size: '1Gi' } } });
-  const claim = object('v1', 'PersistentVolumeClaim', 'public-data');
-  await waitForObject(server(), claim, 'made');
-  await server().admin.apply(
-    { ...claim, status: { phase: 'Bound', capacity: { storage: '1Gi' } } },
-    { subresource: 'status', manager: 'kube-controller-manager' },
-  );
-  const larger = trackerObject('public', { database: { sqlite: { size: '2Gi' } } }, namespace);
-  await server().admin.apply(larger);
-  const refused = await waitForObject(
-    server(),
-    larger,
-    'refused',
-    (found) => told(found, 'Degraded') !== 'False Settled' && told(found, 'Degraded') !== '',
-  );
-  assert.equal(told(refused, 'Degraded'), 'True StorageFailed');
+describe('A volume whose resource asks for more', () => {
+  const CASES: Record<string, { mayGrow: boolean; then: (scene: Made) => Promise<void> }> = {
+    'grows where its class allows that': {
+      mayGrow: true,
+      then: async ({ object, tracker }) => {
+        const claim = object('v1', 'PersistentVolumeClaim', 'public-data');
+        await waitForObject(server(), claim, 'larger', (found) => {
+          return at(found, 'spec.resources.requests.storage') === '2Gi';
+        });
+        await waitForObject(
+          server(),
+          tracker,
+          'told',
+          (found) => told(found, 'Degraded') === 'False Settled',
+        );
+      },
+    },
+    'is told where its class does not': {
+      mayGrow: false,
+      then: async ({ tracker }) => {
+        await waitForObject(
+          server(),
+          tracker,
+          'refused',
+          (found) => told(found, 'Degraded') === 'True StorageFailed',
+        );
+      },
+    },
+  };
+  for (const [title, { mayGrow, then }] of Object.entries(CASES)) {
+    test(title, needs('apiserver'), async (context) => {
+      const storageClassName = `class-that-${mayGrow ? 'grows' : 'stays'}`;
+      await server().admin.apply({
+        apiVersion: 'storage.k8s.io/v1',
+        kind: 'StorageClass',
+        metadata: { name: storageClassName },
+        provisioner: 'example.com/disks',
+        allowVolumeExpansion: mayGrow,
+      });
+      const sized = (size: string) => ({ database: { sqlite: { size, storageClassName } } });
+      const made = await make(context, sized('1Gi'));
+      const claim = made.object('v1', 'PersistentVolumeClaim', 'public-data');
+      await server().admin.apply(
+        { ...claim, status: { phase: 'Bound', capacity: { storage: '1Gi' } } },
+        { subresource: 'status', manager: 'kube-controller-manager' },
+      );
+      await server().admin.apply(trackerObject('public', sized('2Gi'), made.namespace));
+      await then(made);
+    });
+  }
 });

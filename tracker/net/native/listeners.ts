@@ -3,7 +3,7 @@ import { Counter } from '../../swarm/counters.ts';
 import { HttpService } from '../http-service.ts';
 import type { ListenerSetup, OpenedListener } from '../listener.ts';
 import { UdpService, type UdpServices } from '../udp-service.ts';
-import { EventLoop } from './event-loop.ts';
+import { EventLoop, type NoteDelay } from './event-loop.ts';
 import { openNativeHttpListener } from './http-listener.ts';
 import { HttpReplyMemory } from './http-reply-memory.ts';
 import { openLibc } from './libc.ts';
@@ -23,15 +23,16 @@ export function nativeObstacle(): string | null {
   return typeof libc === 'string' ? libc : null;
 }
 
-/** Opens UDP and plain HTTP listeners, each with services of its own. Throws `ListenError`. */
+/** Opens UDP and plain HTTP listeners, each with services of its own, and tells how long the thread is busy. Throws `ListenError`. */
 export function openNativeListeners(
   setups: readonly ListenerSetup[],
   sharesPorts: boolean,
   services: readonly UdpServices[],
+  noteDelay?: NoteDelay,
 ): NativeListeners {
   const libc = openLibc();
   if (typeof libc === 'string') throw new Error(libc);
-  const loop = new EventLoop(libc);
+  const loop = new EventLoop(libc, noteDelay);
   const listeners = setups.map((setup, index) => {
     const own = services[index];
     if (setup.kind === 'udp') {

@@ -1,0 +1,101 @@
+/**
+ * The workflows of GitHub: what a mistake in them would cost, which shows only when they run.
+ */
+import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { describe, test } from 'node:test';
+import { parse } from 'yaml';
+import { REPOSITORIES } from '../../.ci/image/build.ts';
+
+const PROJECT = join(import.meta.dirname, '../..');
+
+interface Step {
+  readonly uses?: string;
+  readonly run?: string;
+  readonly with?: Readonly<Record<string, unknown>>;
+}
+
+interface Job {
+  readonly 'timeout-minutes'?: number;
+  readonly needs?: string | readonly string[];
+  readonly permissions?: Readonly<Record<string, string>>;
+  readonly steps: readonly Step[];
+}
+
+interface Workflow {
+  readonly name: string;
+  readonly permissions?: Readonly<Record<string, string>>;
+  readonly jobs: Readonly<Record<string, Job>>;
+}
+
+const workflows = globSync('.github/workflows/*.yml', { cwd: PROJECT }).map((path) => {
+  const text = readFileSync(join(PROJECT, path), 'utf8');
+  // The tests below judge what it holds.
+  return { path, text, workflow: parse(text) as Workflow };
+});
+
+test('there are workflows for tests and for releases', () => {
+  assert.deepEqual(workflows.map(({ path }) => basename(path)).toSorted(), ['release.yml', 'test.yml']);
+});
+
+for (const { path, text, workflow } of workflows) {
+  describe(path, () => {
+    const jobs = Object.values(workflow.jobs);
+    const steps = jobs.flatMap((job) => job.steps);
+
+    test('may read, and do more only where a job says so', () => {
+      assert.deepEqual(workflow.permissions, { contents: 'read' });
+    });
+
+    test('uses actions by their major version, and leaves no credentials behind', () => {
+      for (const { uses, with: options } of steps) {
+        if (uses === undefined) continue;
+        assert.match(uses, /^[\w-]+\/[\w-]+@v[0-9]+$/);
+        if (uses.startsWith('actions/checkout@')) assert.equal(options?.['persist-credentials'], false);
+      }
+    });
+
+    test('runs no text of others: what it is given comes by variables', () => {
+      for (const { run = '' } of steps) assert.doesNotMatch(run, /\$\{\{/);
+    });
+
+    test('waits for jobs, and takes values of them, that there are', () => {
+      for (const { needs = [] } of jobs) {
+        for (const name of [needs].flat()) assert.ok(name in workflow.jobs, name);
+      }
+      for (const [, name = ''] of text.matchAll(/\bneeds\.([a-z-]+)\./g)) {
+        assert.ok(name in workflow.jobs, name);
+      }
+    });
+
+    test('names files and commands that there are', () => {
+      const makefile = readFileSync(join(PROJECT, 'Makefile'), 'utf8');
+      for (const { run = '' } of steps) {
+        for (const [, target] of run.matchAll(/^make ([a-z-]+)/gm)) {
+          assert.match(makefile, new RegExp(`^${target}:`, 'm'));
+        }
+        for (const [named] of run.matchAll(/(?<![\w./-])(?:charts|\.ci)\/[\w./*-]+[\w*]/g)) {
+          if (named.includes('$')) continue;
+          assert.ok(globSync(named, { cwd: PROJECT }).length > 0, named);
+        }
+      }
+    });
+  });
+}
+
+test('a release publishes the images under the names that the charts and the operator have', () => {
+  const release = workflows.find(({ path }) => path.endsWith('release.yml'))?.text ?? '';
+  for (const repository of Object.values(REPOSITORIES)) {
+    assert.ok(release.includes(`repository: ${repository} }`), repository);
+  }
+  for (const path of globSync('charts/*/values.yaml', { cwd: PROJECT })) {
+    const values = readFileSync(join(PROJECT, path), 'utf8');
+    const named = [...values.matchAll(/^ *repository: (\S+)$/gm)].map(([, name]) => name);
+    for (const name of named)
+      assert.ok(
+        Object.values(REPOSITORIES).some((each) => each === name),
+        name,
+      );
+  }
+});
