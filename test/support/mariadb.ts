@@ -1,7 +1,7 @@
 /**
  * A real MariaDB for tests: the server that TEST_MYSQL_URL names, or one of our own in a temporary folder, on a free
  * port of the loopback interface, run by the user who runs the tests. Every test gets a database of its own, and may
- * reach it over a link that it can cut or freeze, which is how a network fails.
+ * reach it over a link that it can cut, freeze or slow down, which is how a network fails.
  */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
@@ -198,6 +198,8 @@ export interface Link {
   cut(): Promise<void>;
   /** Takes connections, but lets no byte through, in either direction, on old ones and new. */
   freeze(): void;
+  /** Lets what is sent together through only so much later; 0: at once. */
+  slow(millis: number): void;
   /** Lets everything through again. */
   restore(): Promise<void>;
   close(): Promise<void>;
@@ -207,6 +209,7 @@ export interface Link {
 export async function openLink(target: { host: string; port: number }, address = '127.0.0.1'): Promise<Link> {
   const sockets = new Set<Socket>();
   let frozen = false;
+  let slowMillis = 0;
   const server = createServer((near) => {
     const far = connect(target.port, target.host);
     for (const [from, to] of [
@@ -214,7 +217,12 @@ export async function openLink(target: { host: string; port: number }, address =
       [far, near],
     ] as const) {
       sockets.add(from);
-      from.on('data', (bytes) => to.write(bytes));
+      let earlier = Promise.resolve();
+      from.on('data', (bytes) => {
+        earlier = earlier
+          .then(() => (slowMillis === 0 ? undefined : delay(slowMillis)))
+          .then(() => void to.write(bytes));
+      });
       from.on('error', () => to.destroy());
       from.on('close', () => {
         sockets.delete(from);
@@ -246,6 +254,9 @@ export async function openLink(target: { host: string; port: number }, address =
     freeze() {
       frozen = true;
       for (const socket of sockets) socket.pause();
+    },
+    slow(millis) {
+      slowMillis = millis;
     },
     async restore() {
       frozen = false;
