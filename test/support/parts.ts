@@ -6,6 +6,7 @@
  * the run. `make test` first lets test/support/fetch-parts.ts install what a Debian machine can install.
  */
 import { spawnSync } from 'node:child_process';
+import { globSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import {
   BINARIES_FOR_APISERVER,
@@ -25,6 +26,9 @@ export type PartName =
   | 'netns'
   | 'ipv6'
   | 'prometheus'
+  | 'faketime'
+  | 'tmpfs'
+  | 'descriptors'
   | 'buildah'
   | 'registry'
   | 'apiserver'
@@ -89,6 +93,15 @@ export const PARTS: readonly Part[] = [
     elsewhere: 'put prometheus, promtool and prometheus-node-exporter on PATH',
   },
   {
+    name: 'faketime',
+    title: 'libfaketime',
+    programs: ['faketime'],
+    packages: ['faketime'],
+    elsewhere: 'put faketime on PATH, with its libfaketimeMT.so.1 below /usr/lib',
+    obstacle: () =>
+      faketimeLibrary() === undefined ? 'libfaketimeMT.so.1 is not below /usr/lib' : undefined,
+  },
+  {
     name: 'buildah',
     title: 'buildah and runc',
     programs: ['buildah', 'runc'],
@@ -111,6 +124,22 @@ export const PARTS: readonly Part[] = [
     packages: ['iproute2'],
     elsewhere: 'run as root on Linux, in a container with --privileged',
     obstacle: netnsObstacle,
+  },
+  {
+    name: 'tmpfs',
+    title: 'small disks in memory',
+    programs: ['mount', 'umount', 'unshare'],
+    packages: ['mount', 'util-linux'],
+    elsewhere: 'run as root on Linux, in a container with --privileged',
+    obstacle: tmpfsObstacle,
+  },
+  {
+    name: 'descriptors',
+    title: 'many connections at once',
+    programs: ['sh'],
+    packages: [],
+    elsewhere: 'raise the hard limit of open files (ulimit -Hn) to 20,000',
+    obstacle: descriptorsObstacle,
   },
   {
     name: 'ipv6',
@@ -159,6 +188,11 @@ export const PARTS: readonly Part[] = [
     obstacle: () => binariesObstacle(BINARIES_FOR_CLUSTER),
   },
 ];
+
+/** The library that, loaded first, moves the clock of a program with threads. */
+export function faketimeLibrary(): string | undefined {
+  return globSync('/usr/lib/{*/,}faketime/libfaketimeMT.so.1')[0];
+}
 
 const REASON_PREFIX = 'needs a part that is missing: ';
 
@@ -244,6 +278,16 @@ function netnsObstacle(): string | undefined {
   } finally {
     spawnSync(ip, ['netns', 'delete', namespace], { stdio: 'ignore' });
   }
+}
+
+function tmpfsObstacle(): string | undefined {
+  const { status } = spawnSync('unshare', ['--mount', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt']);
+  return status === 0 ? undefined : 'tmpfs can not be mounted';
+}
+
+function descriptorsObstacle(): string | undefined {
+  const limit = spawnSync('sh', ['-c', 'ulimit -Hn']).stdout.toString().trim();
+  return limit === 'unlimited' || Number(limit) >= 20_000 ? undefined : `a process may open ${limit} files`;
 }
 
 function ipv6Obstacle(): string | undefined {
