@@ -33,7 +33,7 @@ GENERATED := docs crds charts
 INSTALLED := node_modules/.installed-package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help install run run-operator test test-apiserver check types lint format format-check knip generate generate-check clean bench bench-http bench-https bench-memory bench-api bench-snapshot bench-start bench-flood bench-operator fuzz observe images base-image
+.PHONY: help install run run-operator test test-apiserver check types lint format format-check knip generate generate-check clean bench bench-http bench-https bench-memory bench-api bench-snapshot bench-start bench-flood bench-operator faults fuzz observe images base-image
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -113,6 +113,10 @@ bench-flood: install ## Measure what floods cost other clients, and the tracker'
 bench-operator: install ## Measure the operator with 1,000 trackers, against a real API server
 bench-http bench-https bench-memory bench-api bench-snapshot bench-start bench-flood bench-operator:
 	@exec $(NODE) test/bench/main.ts $(@:bench-%=%) $(BENCH_ARGS)
+
+faults: install ## Let things go wrong around a tracker under load, and tell what was lost (part of make test too)
+	@$(NODE) test/support/fetch-parts.ts mariadb faketime tmpfs descriptors
+	@exec $(NODE) test/run.ts test/faults/
 
 fuzz: install ## Send ten million random and changed datagrams and requests (COUNT=..., FUZZ_SEED=...)
 	@exec $(NODE) --expose-gc test/fuzz/long-run.ts $(COUNT)
