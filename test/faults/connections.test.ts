@@ -18,6 +18,8 @@ const AT_A_TIME = 250;
 const HALF_REQUEST = 'GET /announce?info_hash=';
 const GARBAGE_CONNECTIONS = 500;
 const PROBES = 20;
+/** What a tracker may open for itself meanwhile, such as what watches its files: far less than the connections. */
+const OWN_DESCRIPTORS = 10;
 
 const openDescriptors = ({ pid }: TrackerProcess) => readdirSync(`/proc/${pid}/fd`).length;
 
@@ -74,7 +76,10 @@ describe(`${CONNECTIONS.toLocaleString('en')} connections that wait`, needs('des
       const millis: number[] = [];
       for (let i = 0; i < PROBES; i++) millis.push(await ask(port));
       await waitFor('the others to be shown the door', () => ended() === CONNECTIONS);
-      await waitFor('as few descriptors as before', () => openDescriptors(tracker) <= before);
+      await waitFor(
+        'as few descriptors as before',
+        () => openDescriptors(tracker) <= before + OWN_DESCRIPTORS,
+      );
       assert.deepEqual(await tracker.stop(), { code: 0, signal: null });
       const [median, slowest] = [millis.toSorted((a, b) => a - b)[PROBES / 2], Math.max(...millis)];
       context.diagnostic(
@@ -106,6 +111,6 @@ test('Connections that speak no TLS where TLS is spoken end, and others are serv
     await ask(plain.port);
     return ended() === GARBAGE_CONNECTIONS;
   });
-  await waitFor('as few descriptors as before', () => openDescriptors(tracker) <= before);
+  await waitFor('as few descriptors as before', () => openDescriptors(tracker) <= before + OWN_DESCRIPTORS);
   assert.deepEqual(await tracker.stop(), { code: 0, signal: null });
 });
