@@ -25,6 +25,9 @@ TAG ?=
 # How many datagrams and requests `make fuzz` sends; FUZZ_SEED=... repeats a run.
 COUNT ?= 10000000
 
+# How long `make soak` takes
+SOAK_MINUTES ?= 10
+
 # Scripts that write checked-in files, and the folders that they write to.
 GENERATORS := tracker/config/reference.ts tracker/telemetry/reference.ts operator/crd/generate.ts operator/chart-files.ts charts/monitoring/generate.ts
 GENERATED := docs crds charts
@@ -33,7 +36,7 @@ GENERATED := docs crds charts
 INSTALLED := node_modules/.installed-package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help install run run-operator test test-apiserver check types lint format format-check knip generate generate-check clean bench bench-http bench-https bench-memory bench-api bench-snapshot bench-start bench-flood bench-operator faults fuzz observe images base-image
+.PHONY: help install run run-operator test test-apiserver check types lint format format-check knip generate generate-check clean bench bench-http bench-https bench-memory bench-api bench-snapshot bench-start bench-flood bench-operator faults soak fuzz observe images base-image
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -117,6 +120,9 @@ bench-http bench-https bench-memory bench-api bench-snapshot bench-start bench-f
 faults: install ## Let things go wrong around a tracker under load, and tell what was lost (part of make test too)
 	@$(NODE) test/support/fetch-parts.ts mariadb faketime tmpfs descriptors
 	@exec $(NODE) test/run.ts test/faults/
+
+soak: install ## Keep a tracker under full load for ten minutes, and compare its end with its middle (SOAK_MINUTES=...)
+	@exec $(NODE) test/soak/main.ts --minutes $(SOAK_MINUTES)
 
 fuzz: install ## Send ten million random and changed datagrams and requests (COUNT=..., FUZZ_SEED=...)
 	@exec $(NODE) --expose-gc test/fuzz/long-run.ts $(COUNT)
