@@ -9,12 +9,15 @@
  */
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync } from 'node:fs';
+import { BencodeTrial } from './bencode-trial.ts';
+import { ConfigurationTrial } from './configuration-trial.ts';
 import { DirectDatagramTrial, SocketDatagramTrial } from './datagram-trial.ts';
 import { HttpTrial } from './http-trial.ts';
 import { ProxyTrial } from './proxy-trial.ts';
 import { chooseSeed, Random } from './random.ts';
 import { makeStream } from './request-streams.ts';
 import { RequestTrial } from './request-trial.ts';
+import { ResourceTrial } from './resource-trial.ts';
 import { SnapshotTrial } from './snapshot-trial.ts';
 
 const DEFAULT_COUNT = 10_000_000;
@@ -25,8 +28,11 @@ const DATAGRAMS_PER_BATCH = 64;
 /** Parts of the whole that go through sockets; a connection takes a thousand times as long as a call. */
 const SOCKET_DATAGRAM_SHARE = 1 / 40;
 const STREAM_SHARE = 1 / 1000;
-/** Once in so many times, a snapshot is read instead of a request. */
+/** Once in so many times, something else is read instead of a request. */
 const SNAPSHOT_TURNS = 64;
+const BENCODE_TURNS = 16;
+const CONFIGURATION_TURNS = 1024;
+const RESOURCE_TURNS = 4096;
 /** Once in so many times, a PROXY protocol header. */
 const PROXY_TURNS = 8;
 
@@ -51,6 +57,9 @@ const trials = {
   datagrams: new DirectDatagramTrial(),
   requests: new RequestTrial(),
   snapshots: new SnapshotTrial(),
+  bencode: new BencodeTrial(),
+  configurations: new ConfigurationTrial(),
+  resources: new ResourceTrial(),
   proxies: new ProxyTrial(),
   native: await SocketDatagramTrial.open('native'),
   portable: await SocketDatagramTrial.open('portable'),
@@ -86,7 +95,9 @@ try {
 }
 console.log('requests without sockets:', JSON.stringify(trials.requests.counts));
 console.log('datagrams behind proxies:', JSON.stringify(trials.proxies.counts));
-console.log('snapshots:', JSON.stringify(trials.snapshots.counts));
+for (const name of ['snapshots', 'bencode', 'configurations', 'resources'] as const) {
+  console.log(`${name}:`, JSON.stringify(trials[name].counts));
+}
 console.log('HTTP connections:', JSON.stringify(trials.http.counts));
 
 async function runRound(random: Random, size: number): Promise<void> {
@@ -96,6 +107,9 @@ async function runRound(random: Random, size: number): Promise<void> {
   for (let i = 0; i < direct; i += 2) {
     trials.datagrams.judge(random);
     if (random.oneIn(SNAPSHOT_TURNS)) trials.snapshots.judge(random);
+    else if (random.oneIn(BENCODE_TURNS)) trials.bencode.judge(random);
+    else if (random.oneIn(CONFIGURATION_TURNS)) trials.configurations.judge(random);
+    else if (random.oneIn(RESOURCE_TURNS)) trials.resources.judge(random);
     else if (random.oneIn(PROXY_TURNS)) trials.proxies.judge(random);
     else trials.requests.judge(random);
   }
