@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import { Registry } from 'prom-client';
 import { parse } from 'yaml';
+import type { PullPolicy } from './crd/tracker-spec.ts';
 import { readDashboards } from './dashboards.ts';
 import { type Environment, oneVersionEach, OPTIONAL_APIS } from './desired/environment.ts';
 import { KubeClient } from './kube/client.ts';
@@ -32,6 +33,8 @@ export interface OperatorSettings {
   readonly namespaces?: readonly string[] | undefined;
   /** The image of trackers that name none. */
   readonly defaultImage: string;
+  /** When a node fetches the image of trackers that do not say; absent: as Kubernetes does by itself. */
+  readonly defaultPullPolicy?: PullPolicy | undefined;
   /** Where metrics and health are served; without a host at every address. */
   readonly bindAddress: { readonly host: string | undefined; readonly port: number };
   readonly electsLeader: boolean;
@@ -167,7 +170,7 @@ async function work({
   signal,
   onController,
 }: Parts): Promise<void> {
-  const { defaultImage, isDry, namespaces } = settings;
+  const { defaultImage, defaultPullPolicy, isDry, namespaces } = settings;
   if (settings.appliesDefinitions) await applyDefinitions(client, log, isDry, signal);
   let network = await lookAtNetwork(client, signal);
   const { ipFamilies: families } = network;
@@ -175,6 +178,7 @@ async function work({
   const discovery = startDiscovery({ client, apis: OPTIONAL_APIS, log, signal });
   const environment = (): Environment => ({
     defaultImage,
+    defaultPullPolicy,
     operatorNamespace: podNamespace(),
     apis: oneVersionEach(discovery.apis()),
     // Families stay as they were at the start: another would replace every pod.

@@ -2,6 +2,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { LOG_LEVELS, type LogLevel, openLog } from '../log.ts';
+import { PULL_POLICIES, type PullPolicy } from '../crd/tracker-spec.ts';
 import { defaultTrackerImage } from '../tracker-image.ts';
 import { readNamespaces } from './namespaces.ts';
 import { ExitCode } from './usage-error.ts';
@@ -13,6 +14,7 @@ interface RunOptions {
   readonly bindAddress: { readonly host: string | undefined; readonly port: number };
   readonly leaderElect: boolean;
   readonly defaultTrackerImage: string;
+  readonly defaultTrackerPullPolicy?: PullPolicy;
   readonly logLevel: LogLevel;
   readonly applyDefinitions?: boolean;
 }
@@ -46,6 +48,12 @@ export function addRunCommand(program: Command): void {
     )
     .option('--no-leader-elect', 'work at once; only where no other operator can be running')
     .option('--default-tracker-image <image>', 'the image of trackers that name none', defaultTrackerImage())
+    .addOption(
+      new Option(
+        '--default-tracker-pull-policy <policy>',
+        'when a node fetches the image of trackers that do not say',
+      ).choices(PULL_POLICIES),
+    )
     .addOption(
       new Option('--log-level <level>', 'the least important level that is logged')
         .choices(LOG_LEVELS)
@@ -85,6 +93,7 @@ async function run(options: RunOptions): Promise<void> {
       context: options.context,
       namespaces: options.namespaces,
       defaultImage: options.defaultTrackerImage,
+      defaultPullPolicy: options.defaultTrackerPullPolicy,
       bindAddress: options.bindAddress,
       electsLeader: options.leaderElect,
       isDry: options.dryRun ?? false,

@@ -33,6 +33,10 @@ const DEFAULT_INTERVAL_SECONDS = 300;
 const DEFAULT_UDP_PORT = 6969;
 const DEFAULT_HTTP_PORT = 7070;
 
+/** When a node fetches an image. */
+export const PULL_POLICIES = ['Always', 'IfNotPresent', 'Never'] as const;
+export type PullPolicy = (typeof PULL_POLICIES)[number];
+
 const image = z.strictObject({
   repository: text(255).optional().describe("The image without tag; left out: the operator's default."),
   tag: textLike(/^[A-Za-z0-9_][-.A-Za-z0-9_]*$/, 128)
@@ -41,7 +45,9 @@ const image = z.strictObject({
   digest: textLike(/^sha256:[0-9a-f]{64}$/, 71)
     .optional()
     .describe('The digest, which wins over the tag.'),
-  pullPolicy: oneOf('Always', 'IfNotPresent', 'Never').optional().describe('As in a container.'),
+  pullPolicy: oneOf(...PULL_POLICIES)
+    .optional()
+    .describe("As in a container; left out: the operator's default."),
   pullSecrets: listOf(secretReference(), 8).default([]).describe('Secrets for the registry.'),
 });
 

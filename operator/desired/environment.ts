@@ -2,6 +2,7 @@
  * What the desired objects depend on beside the resource: the operator's own settings, the cluster's abilities, and what
  * is there already. All of it is plain data, gathered by others.
  */
+import type { PullPolicy } from '../crd/tracker-spec.ts';
 import type { PodTemplate } from './kubernetes-object.ts';
 
 /** APIs that a cluster may have or not; of the versions of a kind the one that is liked best comes first. */
@@ -34,6 +35,8 @@ export function oneVersionEach(served: ReadonlySet<OptionalApi>): Set<OptionalAp
 export interface Environment {
   /** The image of trackers whose resource names none. */
   readonly defaultImage: string;
+  /** When a node fetches the image of trackers whose resource does not say; absent: as Kubernetes does by itself. */
+  readonly defaultPullPolicy?: PullPolicy | undefined;
   /** Where the operator's pods are; undefined when it runs outside the cluster. */
   readonly operatorNamespace: string | undefined;
   /** Each kind in one version. */

@@ -94,10 +94,11 @@ function spreadConstraints(tracker: TorrustTracker): object[] {
 
 function trackerContainer(tracker: TorrustTracker, environment: Environment): Container {
   const { spec } = tracker;
+  const pullPolicy = spec.image.pullPolicy ?? environment.defaultPullPolicy;
   return {
     name: CONTAINER_NAME,
     image: imageOf(tracker, environment),
-    ...(spec.image.pullPolicy === undefined ? {} : { imagePullPolicy: spec.image.pullPolicy }),
+    ...(pullPolicy === undefined ? {} : { imagePullPolicy: pullPolicy }),
     env: variables(tracker, environment),
     ports: containerPorts(tracker),
     resources: spec.resources ?? defaultResources(tracker),

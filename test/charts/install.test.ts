@@ -43,6 +43,7 @@ async function complaints(objects: readonly NamedObject[]): Promise<string[]> {
 
 /** The pod that a workload would make: the server judges its security only when it is a pod. */
 function podOf(workload: NamedObject): NamedObject {
+  // A workload's template, which the server has taken or will complain of.
   const { metadata, spec } = at(workload, 'spec.template') as { metadata: object; spec: object };
   return {
     apiVersion: 'v1',

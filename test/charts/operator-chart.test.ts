@@ -4,15 +4,17 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import { parse } from 'yaml';
+import { Command } from 'commander';
 import { chartFiles } from '../../operator/chart-files.ts';
+import { addRunCommand } from '../../operator/cli/run-command.ts';
+import { addSelftestCommand } from '../../operator/cli/selftest-command.ts';
 import { OPERATOR_NAME } from '../../operator/desired/identity.ts';
 import { PERMISSIONS } from '../../operator/permissions.ts';
 import type { NamedObject } from '../apiserver/client.ts';
-import { DEFINITION_FILE } from '../apiserver/trackers.ts';
+import { trackerDefinitionObject } from '../apiserver/trackers.ts';
 import { at } from '../operator/environments.ts';
 import { needs } from '../support/parts.ts';
-import { helm, only, render, renderText } from './rendering.ts';
+import { helm, labelsAt, only, render, renderText, textsAt } from './rendering.ts';
 import { OPERATOR_VALUES } from './values.ts';
 
 const CHART = 'torrust-tracker-operator';
@@ -80,18 +82,16 @@ test('without values two operators run, hardened and by a lease', needs('helm'),
 });
 
 test("trackers' network policies know the operator's pods", needs('helm'), async () => {
-  const labels = at(only(await render(CHART), 'Deployment'), 'spec.template.metadata.labels');
-  assert.equal(
-    at({ name: (labels as Record<string, string>)['app.kubernetes.io/name'] }, 'name'),
-    OPERATOR_NAME,
-  );
+  const labels = labelsAt(only(await render(CHART), 'Deployment'), 'spec.template.metadata.labels');
+  assert.equal(labels.get('app.kubernetes.io/name'), OPERATOR_NAME);
 });
 
 test('the pod of the test is none of the Service and of the Deployment', needs('helm'), async () => {
   const objects = await render(CHART);
-  const selector = at(only(objects, 'Deployment'), 'spec.selector.matchLabels') as object;
-  const labels = at(only(objects, 'Pod'), 'metadata.labels') as Record<string, string>;
-  assert.ok(Object.entries(selector).some(([name, value]) => labels[name] !== value));
+  const selector = labelsAt(only(objects, 'Deployment'), 'spec.selector.matchLabels');
+  assert.deepEqual(selector, labelsAt(only(objects, 'Service'), 'spec.selector'));
+  const labels = labelsAt(only(objects, 'Pod'), 'metadata.labels');
+  assert.ok([...selector].some(([name, value]) => labels.get(name) !== value));
 });
 
 test('a digest wins, and the tag stays to be read', needs('helm'), async () => {
@@ -107,10 +107,33 @@ test('a digest wins, and the tag stays to be read', needs('helm'), async () => {
   );
 });
 
+describe('the operator takes the arguments that it is given for', () => {
+  for (const [title, values] of Object.entries(OPERATOR_VALUES)) {
+    test(title, needs('helm'), async () => {
+      const objects = await render(CHART, values);
+      const lists = [
+        textsAt(only(objects, 'Deployment'), 'spec.template.spec.containers.0.args'),
+        textsAt(only(objects, 'Pod'), 'spec.containers.0.args'),
+      ];
+      for (const args of lists) {
+        const program = new Command('torrust-operator').exitOverride();
+        addRunCommand(program);
+        addSelftestCommand(program);
+        const called: string[] = [];
+        for (const command of program.commands) {
+          command.exitOverride().action(() => void called.push(command.name()));
+        }
+        await program.parseAsync(args, { from: 'user' });
+        assert.deepEqual(called, [args[0]]);
+      }
+    });
+  }
+});
+
 describe('the definition', () => {
   test('is that of crds/, and stays when the release goes', needs('helm'), async () => {
     const { metadata, ...more } = only(await render(CHART), 'CustomResourceDefinition');
-    const { metadata: shipped, ...wanted } = parse(readFileSync(DEFINITION_FILE, 'utf8')) as NamedObject; // As above.
+    const { metadata: shipped, ...wanted } = trackerDefinitionObject();
     assert.deepEqual(more, wanted);
     assert.equal(metadata.name, shipped.name);
     assert.deepEqual(at(metadata, 'annotations'), { 'helm.sh/resource-policy': 'keep' });
@@ -129,6 +152,7 @@ describe('the definition', () => {
 describe('the rights', () => {
   /** The rules of a role, as the table of permissions writes them. */
   function rulesOf(role: NamedObject): unknown {
+    // The rules of a role, which the API server takes (install.test.ts).
     return (role['rules'] as { apiGroups: string[]; resources: string[]; verbs: string[] }[]).map(
       ({ apiGroups, resources, verbs }) => [...apiGroups, resources, verbs],
     );
@@ -162,7 +186,7 @@ describe('the rights', () => {
       );
       assert.deepEqual(roles.map(rulesOf), [table('watched')]);
     }
-    const args = at(only(objects, 'Deployment'), 'spec.template.spec.containers.0.args') as string[];
+    const args = textsAt(only(objects, 'Deployment'), 'spec.template.spec.containers.0.args');
     assert.ok(args.includes('--namespaces=team-a,team-b'));
   });
 

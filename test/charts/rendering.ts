@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import type { NamedObject } from '../apiserver/client.ts';
 import { type Ended, runBinary } from '../apiserver/commands.ts';
+import { at } from '../operator/environments.ts';
 
 const CHARTS = join(import.meta.dirname, '../../charts');
 
@@ -82,4 +83,19 @@ export function only(objects: readonly NamedObject[], kind: string, name?: strin
   const [object] = found;
   assert.ok(object !== undefined && found.length === 1, `${found.length} of ${kind} ${name ?? ''}`);
   return object;
+}
+
+/** The texts of a list at a path (environments.ts); throws when they are none. */
+export function textsAt(object: NamedObject, path: string): string[] {
+  const list = at(object, path);
+  assert.ok(Array.isArray(list), path);
+  return list.map((each: unknown) => {
+    assert.ok(typeof each === 'string', path);
+    return each;
+  });
+}
+
+/** The labels at a path; none where nothing is. */
+export function labelsAt(object: NamedObject, path: string): Map<string, string> {
+  return new Map(Object.entries(at(object, path) ?? {}).map(([name, value]) => [name, String(value)]));
 }

@@ -27,7 +27,12 @@ export const OPERATOR_VALUES: Record<string, object> = {
       pullPolicy: 'Always',
       pullSecrets: [{ name: 'regcred' }],
     },
-    trackerImage: { repository: 'registry.example:5000/tracker', tag: '1.2.3', digest: DIGEST },
+    trackerImage: {
+      repository: 'registry.example:5000/tracker',
+      tag: '1.2.3',
+      digest: DIGEST,
+      pullPolicy: 'Never',
+    },
   },
   'everything that watches it': {
     serviceMonitor: { enabled: true, labels: { release: 'prometheus' } },

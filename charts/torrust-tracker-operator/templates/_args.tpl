@@ -2,6 +2,9 @@
 {{- define "operator.args" -}}
 - run
 - {{ printf "--default-tracker-image=%s" (include "operator.imageOf" (list .Values.trackerImage .Chart.AppVersion)) | quote }}
+{{- with .Values.trackerImage.pullPolicy }}
+- --default-tracker-pull-policy={{ . }}
+{{- end }}
 {{- if .Values.namespaces }}
 - {{ printf "--namespaces=%s" (join "," (uniq .Values.namespaces)) | quote }}
 {{- end }}

@@ -76,6 +76,16 @@ describe('pods', () => {
   });
 });
 
+test('an image is fetched as the resource says, else as the operator says', () => {
+  const environment = { ...PLAIN, defaultPullPolicy: 'Never' } as const;
+  const policyOf = (spec: object) => {
+    const { workload } = workloadOf(trackerOf(spec), environment);
+    return at(workload, 'spec.template.spec.containers.0.imagePullPolicy');
+  };
+  assert.equal(policyOf({}), 'Never');
+  assert.equal(policyOf({ image: { pullPolicy: 'Always' } }), 'Always');
+});
+
 describe('a newer operator', () => {
   const tracker = trackerOf({});
   const observed = observe(settle(tracker, PLAIN));
