@@ -3,7 +3,9 @@
  * come, change and go without taking a tracker with them.
  */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { type Permission, PERMISSIONS } from '../../operator/permissions.ts';
 import { ApiClient, messageOf, type NamedObject } from '../apiserver/client.ts';
@@ -15,7 +17,8 @@ import { at } from '../operator/environments.ts';
 import { needs, partObstacle } from '../support/parts.ts';
 import { BUNDLE_FILE, renderBundle } from './bundle.ts';
 import { chartFolder, readObjects, RELEASE, render } from './rendering.ts';
-import { OPERATOR_VALUES } from './values.ts';
+import { checkOutOlderChart } from './older-chart.ts';
+import { OPERATOR_VALUES, trackersOf } from './values.ts';
 
 const OPERATOR_CHART = 'torrust-tracker-operator';
 const NAMESPACES = [RELEASE.namespace, 'team-a', 'team-b'];
@@ -213,6 +216,10 @@ describe('a release', () => {
       const club = await server().admin.get(trackerObject('club', {}, RELEASE.namespace));
       assert.equal(at(club, 'spec.mode'), 'Private');
 
+      // So would every tracker of our examples be.
+      const examples = await render('torrust-tracker', { trackers: trackersOf('.') });
+      assert.deepEqual(await complaints(examples), []);
+
       await helm(server(), 'upgrade', name, folder, '--set', 'replicas=3');
       assert.equal(await replicas(), 3);
       await helm(server(), 'rollback', name, '1');
@@ -227,6 +234,46 @@ describe('a release', () => {
       // What stayed is taken up again.
       await helm(server(), 'install', name, folder, '--take-ownership');
       await helm(server(), 'uninstall', name);
+      await server().admin.delete(public_);
+    },
+  );
+
+  test(
+    'of an older chart is upgraded to this one and rolled back, with the trackers that it had',
+    needs('apiserver', 'helm', 'history'),
+    async (context) => {
+      const { name } = RELEASE;
+      const folder = mkdtempSync(join(tmpdir(), 'tt-older-chart-'));
+      context.after(() => rmSync(folder, { recursive: true, force: true }));
+      const older = checkOutOlderChart(OPERATOR_CHART, folder);
+      const definition = trackerDefinitionObject();
+      const schema = async (): Promise<unknown> => at(await server().admin.get(definition), 'spec.versions');
+
+      await helm(server(), 'install', name, older, '--take-ownership');
+      await server().admin.awaitKinds([definition]);
+      const schemaBefore = await schema();
+      const tracker = trackerObject('veteran', {}, 'team-a');
+      await server().admin.apply(tracker);
+      const uid = at(await server().admin.get(tracker), 'metadata.uid');
+
+      await helm(server(), 'upgrade', name, chartFolder(OPERATOR_CHART));
+      assert.notDeepEqual(await schema(), schemaBefore);
+      assert.equal(at(await server().admin.get(tracker), 'metadata.uid'), uid);
+      // Whatever the newer chart has is there, as one that is installed afresh would have it.
+      for (const object of await render(OPERATOR_CHART)) {
+        if (object.metadata.name.endsWith('selftest')) continue;
+        assert.notEqual(
+          await server().admin.get(object),
+          undefined,
+          `${object.kind} ${object.metadata.name}`,
+        );
+      }
+
+      await helm(server(), 'rollback', name, '1');
+      assert.deepEqual(await schema(), schemaBefore);
+      assert.equal(at(await server().admin.get(tracker), 'metadata.uid'), uid);
+      await helm(server(), 'uninstall', name);
+      assert.equal(at(await server().admin.get(tracker), 'metadata.uid'), uid);
     },
   );
 });

@@ -3,27 +3,11 @@
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { readExamples } from '../operator/examples.ts';
 import { needs } from '../support/parts.ts';
 import { helm, render } from './rendering.ts';
+import { trackersOf } from './values.ts';
 
 const CHART = 'torrust-tracker';
-
-interface Example {
-  readonly metadata: { readonly name: string };
-  readonly spec?: object;
-}
-
-/** The examples as values: their specs, by their names. */
-function trackersOf(folder: '.' | 'refused', file?: string): Record<string, object> {
-  const chosen = readExamples(folder).filter(({ name }) => file === undefined || name === file);
-  return Object.fromEntries(
-    chosen.map(({ resource }) => {
-      const { metadata, spec } = resource as Example; // Checked by the tests of the examples.
-      return [metadata.name, spec ?? {}];
-    }),
-  );
-}
 
 test('no trackers, no objects', needs('helm'), async () => {
   assert.deepEqual(await render(CHART), []);

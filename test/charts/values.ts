@@ -1,6 +1,7 @@
 /**
- * Values for which the operator's chart is rendered: each turns on or off what the others leave.
+ * Values for which the charts are rendered: each of the operator's turns on or off what the others leave.
  */
+import { readExamples } from '../operator/examples.ts';
 
 const DIGEST = `sha256:${'0123456789abcdef'.repeat(4)}`;
 
@@ -63,3 +64,19 @@ export const OPERATOR_VALUES: Record<string, object> = {
     selftest: { namespace: 'team-b' },
   },
 };
+
+interface Example {
+  readonly metadata: { readonly name: string };
+  readonly spec?: object;
+}
+
+/** The examples as values of the chart of trackers: their specs, by their names. */
+export function trackersOf(folder: '.' | 'refused', file?: string): Record<string, object> {
+  const chosen = readExamples(folder).filter(({ name }) => file === undefined || name === file);
+  return Object.fromEntries(
+    chosen.map(({ resource }) => {
+      const { metadata, spec } = resource as Example; // Checked by the tests of the examples.
+      return [metadata.name, spec ?? {}];
+    }),
+  );
+}

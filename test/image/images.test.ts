@@ -9,6 +9,7 @@ import {
   globSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -245,6 +246,12 @@ describe('a container of the operator', () => {
     const { code, output } = await operator(context, ['version']);
     assert.match(output, /^\d+\.\d+\.\d+\n$/);
     assert.equal(code, 0);
+  });
+
+  test('has the dashboards that it hands to trackers', needs('buildah'), (context) => {
+    const { root } = openImage(names.operator, context);
+    const folder = join(root, 'opt/torrust-operator/charts/torrust-tracker-operator/dashboards');
+    assert.ok(readdirSync(folder).includes('torrust-tracker.json'));
   });
 
   test('runs as far as it comes without a cluster', needs('buildah'), async (context) => {

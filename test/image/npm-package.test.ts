@@ -83,7 +83,7 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 test('the archive holds what runs, and nothing else', () => {
   const paths = archive.files.map(({ path }) => path);
   const expected =
-    /^((tracker|operator)\/[a-z0-9/-]+\.js|crds\/[a-z_.]+\.yaml|package\.json|LICENSE|README\.md)$/;
+    /^((tracker|operator)\/[a-z0-9/-]+\.js|crds\/[a-z_.]+\.yaml|charts\/[a-z-]+\/dashboards\/[a-z-]+\.json|package\.json|LICENSE|README\.md)$/;
   assert.deepEqual(
     paths.filter((path) => !expected.test(path)),
     [],
@@ -93,6 +93,7 @@ test('the archive holds what runs, and nothing else', () => {
     'tracker/worker.js',
     'tracker/db/worker.js',
     'operator/main.js',
+    'charts/torrust-tracker-operator/dashboards/torrust-tracker.json',
   ]) {
     assert.ok(paths.includes(path), path);
   }

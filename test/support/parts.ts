@@ -15,6 +15,7 @@ import {
   findBinary,
 } from '../apiserver/binaries.ts';
 import { definitionsObstacle } from '../apiserver/definitions.ts';
+import { historyObstacle } from '../charts/older-chart.ts';
 import { findProgram, isProgram } from './programs.ts';
 
 /** What a test may need beyond Node and the packages in package.json. */
@@ -30,6 +31,7 @@ export type PartName =
   | 'tmpfs'
   | 'descriptors'
   | 'buildah'
+  | 'history'
   | 'registry'
   | 'apiserver'
   | 'definitions'
@@ -108,6 +110,14 @@ export const PARTS: readonly Part[] = [
     packages: ['buildah', 'runc'],
     elsewhere: 'put buildah and runc on PATH, and run as root on Linux',
     obstacle: () => (process.getuid?.() === 0 ? undefined : 'not root'),
+  },
+  {
+    name: 'history',
+    title: 'the history of the project',
+    programs: ['git', 'tar'],
+    packages: [],
+    elsewhere: 'make a clone that is not shallow (git fetch --unshallow)',
+    obstacle: historyObstacle,
   },
   {
     name: 'registry',
