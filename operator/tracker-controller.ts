@@ -10,7 +10,7 @@ import type { KubeLog } from './kube/kube-log.ts';
 import { keyOf, type KubeObject } from './kube/kube-object.ts';
 import type { KubeMetrics } from './kube/metrics.ts';
 import { WorkQueue } from './kube/work-queue.ts';
-import { Prober, PROBER_DEFAULTS } from './probe/prober.ts';
+import { Prober, PROBER_DEFAULTS, type ProberOptions } from './probe/prober.ts';
 import { ClusterCache } from './reconcile/cluster-cache.ts';
 import type { Recorder } from './reconcile/status-writer.ts';
 import { TrackerReconciler } from './reconcile/tracker-reconciler.ts';
@@ -30,7 +30,7 @@ export interface TrackerControllerOptions {
   /** Ends it. */
   readonly signal: AbortSignal;
   /** How trackers are probed, where that is not the usual way. */
-  readonly probing?: { readonly intervalMillis: number; readonly retryMillis: number };
+  readonly probing?: Pick<ProberOptions, 'intervalMillis' | 'retryMillis' | 'graceMillis'>;
 }
 
 /** A running controller. */

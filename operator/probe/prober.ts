@@ -18,12 +18,25 @@ export interface ProberOptions {
   readonly intervalMillis: number;
   /** Between two probes of one that does not. */
   readonly retryMillis: number;
+  /**
+   * How long a plan has to be in force before a failure is told: nodes learn of pods and Services a moment after the operator
+   * does, and nobody is to be alarmed by that.
+   */
+  readonly graceMillis: number;
   /** The most trackers that are probed at the same time. */
   readonly concurrency: number;
 }
 
 /** The usual way. */
-export const PROBER_DEFAULTS = { intervalMillis: 30_000, retryMillis: 5_000, concurrency: 16 } as const;
+export const PROBER_DEFAULTS = {
+  intervalMillis: 30_000,
+  retryMillis: 5_000,
+  graceMillis: 10_000,
+  concurrency: 16,
+} as const;
+
+/** Between two probes while a plan is new and fails. */
+const GRACE_RETRY_MILLIS = 1_000;
 
 /** Pods of one tracker that are asked in one round, those that failed first; the others are asked in the next rounds. */
 const MAX_PODS = 8;
@@ -34,6 +47,8 @@ const JITTER = 0.2;
 
 interface Watched {
   plan: ProbePlan;
+  /** Since when, of the monotonic clock. */
+  sinceMillis: number;
   report: ProbeReport | undefined;
   timer: NodeJS.Timeout | undefined;
   isRunning: boolean;
@@ -69,6 +84,7 @@ export class Prober {
     } else if (watched === undefined) {
       const added = {
         plan,
+        sinceMillis: performance.now(),
         report: undefined,
         timer: undefined,
         isRunning: false,
@@ -80,6 +96,7 @@ export class Prober {
       this.#start(key, added);
     } else if (!isDeepStrictEqual(watched.plan, plan)) {
       watched.plan = plan;
+      watched.sinceMillis = performance.now();
       if (watched.isRunning) watched.isOutdated = true;
       else this.#start(key, watched);
     }
@@ -116,6 +133,11 @@ export class Prober {
     this.#running.add(running);
   }
 
+  #startAfter(key: string, watched: Watched, millis: number): void {
+    watched.timer = setTimeout(() => this.#start(key, watched), millis * (1 + JITTER * Math.random()));
+    watched.timer.unref();
+  }
+
   async #probe(key: string, watched: Watched): Promise<void> {
     await this.#acquire();
     const { plan } = watched;
@@ -128,11 +150,13 @@ export class Prober {
       this.#start(key, watched);
       return;
     }
-    const { intervalMillis, retryMillis } = this.#options;
-    const pause = report.probe.outcome === 'Failed' ? retryMillis : intervalMillis;
-    const millis = pause * (1 + JITTER * Math.random());
-    watched.timer = setTimeout(() => this.#start(key, watched), millis);
-    watched.timer.unref();
+    const { intervalMillis, retryMillis, graceMillis } = this.#options;
+    const isFailed = report.probe.outcome === 'Failed';
+    if (isFailed && performance.now() - watched.sinceMillis < graceMillis) {
+      this.#startAfter(key, watched, GRACE_RETRY_MILLIS);
+      return;
+    }
+    this.#startAfter(key, watched, isFailed ? retryMillis : intervalMillis);
     const before = watched.report;
     watched.report = report;
     if (!isDeepStrictEqual(essenceOf(report), essenceOf(before))) this.#options.onChange(key);

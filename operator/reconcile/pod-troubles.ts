@@ -11,8 +11,11 @@ export interface PodSurroundings {
   readonly claim: unknown;
   /** About the workload, its ReplicaSets, the pods and the claim; in no order. */
   readonly events: readonly unknown[];
+  readonly now: Date;
 }
 
+/** A volume is often bound, or a node made, in a moment: nobody is to be alarmed by a pod that waits so long for it. */
+const SCHEDULING_MILLIS = 5_000;
 const IMAGE_REASONS: readonly string[] = [
   'ErrImagePull',
   'ImagePullBackOff',
@@ -33,22 +36,24 @@ const CLAIM_EVENTS: readonly string[] = ['ProvisioningFailed', 'VolumeResizeFail
 const MANY_RESTARTS = 2;
 
 /** Everything that keeps pods from running, the worst first. Empty when nothing is known. */
-export function findTroubles({ pods, claim, events }: PodSurroundings): PodTrouble[] {
+export function findTroubles({ pods, claim, events, now }: PodSurroundings): PodTrouble[] {
   const living = pods.filter((pod) => textAt(pod, 'metadata', 'deletionTimestamp') === undefined);
   return [
     ...claimTroubles(claim, events),
-    ...living.flatMap((pod) => podTrouble(pod, events)),
+    ...living.flatMap((pod) => podTrouble(pod, events, now)),
     ...(living.length === 0 ? refusedPods(events) : []),
   ];
 }
 
-function podTrouble(pod: unknown, events: readonly unknown[]): PodTrouble[] {
+function podTrouble(pod: unknown, events: readonly unknown[], now: Date): PodTrouble[] {
   const name = textAt(pod, 'metadata', 'name') ?? '';
   const say = (reason: PodTrouble['reason'], message: string): PodTrouble[] => {
     return [{ about: `Pod ${name}`, reason, message }];
   };
   const scheduled = conditionOf(pod, 'PodScheduled');
   if (textAt(scheduled, 'status') === 'False') {
+    const since = Date.parse(textAt(scheduled, 'lastTransitionTime') ?? '');
+    if (now.getTime() - since < SCHEDULING_MILLIS) return [];
     const what = textAt(scheduled, 'message') ?? 'no node takes it';
     return say('Unschedulable', `${what} (see spec.nodeSelector, tolerations, affinity and resources).`);
   }

@@ -184,7 +184,7 @@ export class TrackerReconciler {
     return {
       problems: [...desired.problems, ...problems, ...judgeRoutes(objects)],
       workload: workloadFacts,
-      troubles: await this.#findTroubles(tracker, workloadFacts, pods, objects, signal),
+      troubles: await this.#findTroubles(tracker, workloadFacts, pods, objects, now, signal),
       ways: findWays(tracker, publicServices.map(readService), await this.#nodes(tracker, pods, signal)),
       database: report?.database,
       certificates: desired.certificates,
@@ -205,6 +205,7 @@ export class TrackerReconciler {
     workload: StatusFacts['workload'],
     pods: readonly KubeObject[],
     objects: readonly KubeObject[],
+    now: Date,
     signal: AbortSignal,
   ): Promise<StatusFacts['troubles']> {
     const isFine =
@@ -220,7 +221,7 @@ export class TrackerReconciler {
       podNames.includes(name) ||
       new RegExp(`^${names.workload}-[a-z0-9]{6,12}$`).test(name);
     const events = await this.#gathering.warnings(tracker.metadata.namespace, isAbout, signal);
-    return findTroubles({ pods, claim, events });
+    return findTroubles({ pods, claim, events, now });
   }
 
   /** The addresses of the nodes with a pod, where clients go to nodes. */

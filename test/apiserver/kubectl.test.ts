@@ -127,6 +127,18 @@ describe('with kubectl', () => {
     assert.match(await waiting, /awaited condition met/);
   });
 
+  test('`describe` has the sentence of every condition', needs('apiserver'), async () => {
+    const tracker = trackerObject('described', {});
+    await server().admin.apply(tracker);
+    const status = { conditions: [condition('False', 'PodsNotReady')] };
+    await server().admin.apply({ ...tracker, status }, { subresource: 'status' });
+    const described = await kubectl(['describe', 'tt', 'described']);
+    assert.match(
+      described,
+      /Message: +It is so\.[^]*Reason: +PodsNotReady\n +Status: +False\n +Type: +Ready/,
+    );
+  });
+
   test('`delete` leaves nothing that waits for a finalizer', needs('apiserver'), async () => {
     await server().admin.apply(trackerObject('gone', {}));
     await kubectl(['delete', 'tt', 'gone', '--timeout=20s']);

@@ -64,7 +64,8 @@ test('a service account may do what a role allows, and the log tells it', needs(
       });
       await waitFor('the role is known', () => reader.get(CONFIG).catch(() => undefined));
       const requests = server.requestsOf('system:serviceaccount:robots:reader');
-      const first = requests.find(({ resource }) => resource === 'configmaps');
+      const { atMillis = 0, ...first } = requests.find(({ resource }) => resource === 'configmaps') ?? {};
+      assert.ok(atMillis >= server.readyAtMillis && atMillis <= Date.now());
       assert.deepEqual(first, {
         user: 'system:serviceaccount:robots:reader',
         verb: 'get',
@@ -74,6 +75,7 @@ test('a service account may do what a role allows, and the log tells it', needs(
         namespace: 'default',
         name: 'kept',
         code: 403,
+        isDenied: true,
       });
       assert.equal(requests.at(-1)?.code, 200);
     } finally {

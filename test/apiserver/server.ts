@@ -41,6 +41,8 @@ export interface ApiServer {
   serviceAccountToken(namespace: string, name: string): Promise<string>;
   /** Every request so far that a user made, from the audit log. */
   requestsOf(user: string): AuditedRequest[];
+  /** When it was ready the last time, as of `Date.now()`. */
+  readonly readyAtMillis: number;
   /** The process of kube-apiserver, for signals. */
   readonly pid: number;
   /** Kills kube-apiserver and waits for its end; etcd and its data stay. */
@@ -61,6 +63,10 @@ export interface AuditedRequest {
   readonly name: string;
   /** The status of the answer. */
   readonly code: number;
+  /** Whether the user has no right to it. What admission refuses has the same status. */
+  readonly isDenied: boolean;
+  /** When it was answered, as of `Date.now()`. */
+  readonly atMillis: number;
 }
 
 interface Program {
@@ -115,8 +121,10 @@ async function open(folder: string, programs: Set<Program>, close: () => Promise
     return started;
   };
   let server: Program | undefined;
+  let readyAtMillis = 0;
   const port = await startOnFreePort(async (free) => {
     server = await startServer(free);
+    readyAtMillis = Date.now();
     return free;
   });
   const url = `https://127.0.0.1:${port}`;
@@ -145,6 +153,10 @@ async function open(folder: string, programs: Set<Program>, close: () => Promise
     async restart() {
       assert(server === undefined, 'kill the server before it is started again');
       server = await startServer(port);
+      readyAtMillis = Date.now();
+    },
+    get readyAtMillis() {
+      return readyAtMillis;
     },
     async close() {
       await admin.close();
@@ -305,6 +317,8 @@ function parseAuditLine(line: string): AuditedRequest & { readonly user: string 
     user: { username: string };
     objectRef?: Record<'apiGroup' | 'resource' | 'subresource' | 'namespace' | 'name', string | undefined>;
     responseStatus?: { code: number };
+    stageTimestamp: string;
+    annotations?: Record<string, string>;
   };
   return {
     user: event.user.username,
@@ -315,6 +329,8 @@ function parseAuditLine(line: string): AuditedRequest & { readonly user: string 
     namespace: event.objectRef?.namespace ?? '',
     name: event.objectRef?.name ?? '',
     code: event.responseStatus?.code ?? 0,
+    isDenied: event.annotations?.['authorization.k8s.io/decision'] === 'forbid',
+    atMillis: Date.parse(event.stageTimestamp),
   };
 }
 

@@ -1,6 +1,7 @@
 /** What the operator finds out by asking real trackers. */
 import assert from 'node:assert/strict';
 import { describe, test, type TestContext } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import {
   planProbe,
   type ProbePlan,
@@ -30,7 +31,7 @@ function plan(
   return planProbe(tracker, pods, services, true);
 }
 
-function startProber(context: TestContext): Watch {
+function startProber(context: TestContext, graceMillis = 0): Watch {
   const reports: ProbeReport[] = [];
   const prober = new Prober({
     onChange: (key) => {
@@ -39,6 +40,7 @@ function startProber(context: TestContext): Watch {
     },
     intervalMillis: 200,
     retryMillis: 50,
+    graceMillis,
     concurrency: 2,
   });
   context.after(() => prober.close());
@@ -161,6 +163,25 @@ test('a probe without a way to any pod is no failure', async (context) => {
   const { probe, database } = await reportOn(context, plan(trackerOf({}), [pod], []));
   assert.equal(probe.outcome, 'Unreachable');
   assert.equal(database, undefined);
+});
+
+test('what fails is told when its plan is no longer new, and not when it heals before', async (context) => {
+  const graceMillis = 3_000;
+  const { pod, spec } = await startLoopbackPod(context);
+  const nowhere = { name: 'sample-udp', addresses: [loopbackAddress()] };
+  const failing = plan(trackerOf(spec), [pod], [nowhere]);
+  const { prober, reports } = startProber(context, graceMillis);
+  const since = performance.now();
+  prober.watch('default/failing', failing);
+  prober.watch('default/healing', failing);
+  await pause(graceMillis / 2);
+  prober.watch('default/healing', plan(trackerOf(spec), [pod], []));
+  await waitFor('a report of both', () => reports.length === 2);
+  assert.ok(performance.now() - since >= graceMillis, 'nobody is alarmed at once');
+  assert.deepEqual(
+    reports.map(({ probe }) => probe.outcome),
+    ['Succeeded', 'Failed'],
+  );
 });
 
 test('a prober tells what is new and nothing else, and forgets', async (context) => {

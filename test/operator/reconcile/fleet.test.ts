@@ -24,7 +24,7 @@ test(
       drifts: 3,
       onPhase: (name) => context.diagnostic(name),
     });
-    const { first, steady, restart, driftSeconds, peakResidentBytes } = figures;
+    const { first, steady, restart, driftSeconds, forbidden, peakResidentBytes } = figures;
     // Each object once, and a status; where a pod was seen meanwhile, a second one.
     assert.ok(first.writes >= TRACKERS * (OBJECTS + 1), `${first.writes} writes`);
     assert.ok(first.writes <= TRACKERS * (OBJECTS + 2), `${first.writes} writes`);
@@ -33,6 +33,7 @@ test(
     assert.ok(steady.requests < TRACKERS, `${steady.requests} requests while nothing happened`);
     assert.equal(restart.writes, 0, 'a start of the operator writes nothing');
     assert.equal(driftSeconds.length, 3);
+    assert.equal(forbidden, 0);
     assert.ok(peakResidentBytes < MAX_RESIDENT_BYTES, `${peakResidentBytes} bytes resident`);
   },
 );

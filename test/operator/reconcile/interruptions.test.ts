@@ -10,7 +10,14 @@ import { needs } from '../../support/parts.ts';
 import { waitFor } from '../../support/waiting.ts';
 import { portOf, type RunningCommand, startCommand } from '../cli/operator-process.ts';
 import { at } from '../environments.ts';
-import { grant, makeNamespace, objectIn, OPERATOR_USER, waitForObject } from './running-operator.ts';
+import {
+  forbiddenTo,
+  grant,
+  makeNamespace,
+  objectIn,
+  OPERATOR_USER,
+  waitForObject,
+} from './running-operator.ts';
 
 const DEADLINE_MILLIS = 90_000;
 
@@ -62,10 +69,7 @@ test(
     assert.match(end.stdout, /another operator may be at work/);
     assert.equal(made(), 1, 'the one that was stopped writes nothing');
     assert.equal(await isLeader(second), true);
-    assert.deepEqual(
-      requests().filter(({ code }) => code === 403),
-      [],
-    );
+    assert.deepEqual(forbiddenTo(server), []);
   },
 );
 
@@ -98,5 +102,6 @@ test(
     await waitForObject(server, next, 'made', undefined, DEADLINE_MILLIS);
     command.child.kill('SIGTERM');
     assert.equal((await command.ended()).code, 0);
+    assert.deepEqual(forbiddenTo(server), []);
   },
 );

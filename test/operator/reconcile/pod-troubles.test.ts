@@ -18,6 +18,9 @@ function event(reason: string, kind: string, name: string, message: string, last
 
 const EARLY = '2026-11-22T12:00:00Z';
 const LATE = '2026-11-22T12:05:00Z';
+const NOW = new Date('2026-11-22T12:05:03Z');
+
+const unscheduled = { type: 'PodScheduled', status: 'False', message: '0/2 nodes are available' };
 
 describe('A sentence tells of', () => {
   const cases: Record<
@@ -25,9 +28,7 @@ describe('A sentence tells of', () => {
     { pods?: object[]; claim?: object; events?: object[]; about: string; told: RegExp }
   > = {
     'a pod that no node takes': {
-      pods: [
-        pod({ conditions: [{ type: 'PodScheduled', status: 'False', message: '0/2 nodes are available' }] }),
-      ],
+      pods: [pod({ conditions: [{ ...unscheduled, lastTransitionTime: EARLY }] })],
       about: 'Unschedulable Pod sample-0',
       told: /^0\/2 nodes are available \(see spec.nodeSelector/,
     },
@@ -101,7 +102,7 @@ describe('A sentence tells of', () => {
   };
   for (const [title, { pods = [], claim, events = [], about, told }] of Object.entries(cases)) {
     test(title, () => {
-      const [trouble] = findTroubles({ pods, claim, events });
+      const [trouble] = findTroubles({ pods, claim, events, now: NOW });
       assert.ok(trouble);
       assert.equal(`${trouble.reason} ${trouble.about}`, about);
       assert.match(trouble.message, told);
@@ -111,6 +112,9 @@ describe('A sentence tells of', () => {
 
 describe('Nothing is said of', () => {
   const cases: Record<string, { pods?: object[]; claim?: object; events?: object[] }> = {
+    'a pod that has waited for a node for a moment': {
+      pods: [pod({ conditions: [{ ...unscheduled, lastTransitionTime: LATE }] })],
+    },
     'a pod that starts': { pods: [waiting('ContainerCreating')] },
     'a pod that goes': {
       pods: [{ ...waiting('ImagePullBackOff'), metadata: { name: 'sample-0', deletionTimestamp: LATE } }],
@@ -124,7 +128,7 @@ describe('Nothing is said of', () => {
     },
   };
   for (const [title, { pods = [], claim, events = [] }] of Object.entries(cases)) {
-    test(title, () => assert.deepEqual(findTroubles({ pods, claim, events }), []));
+    test(title, () => assert.deepEqual(findTroubles({ pods, claim, events, now: NOW }), []));
   }
 });
 

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import type { TestContext } from 'node:test';
 import { Registry } from 'prom-client';
+import { GROUP, PLURAL } from '../../../operator/crd/tracker.ts';
 import type { Environment } from '../../../operator/desired/environment.ts';
 import { KubeClient } from '../../../operator/kube/client.ts';
 import { Connection } from '../../../operator/kube/connection.ts';
@@ -61,7 +62,28 @@ export async function grant(server: ApiServer): Promise<string> {
     roleRef: { apiGroup: rbac, kind: 'ClusterRole', name: ROLE },
     subjects: [{ kind: 'ServiceAccount', name: ACCOUNT, namespace: SYSTEM }],
   });
+  await waitFor('the server knows the role', () => mayListTrackers(server));
   return token;
+}
+
+/** Asked by the administrator, so that nothing is refused to the account. */
+async function mayListTrackers(server: ApiServer): Promise<boolean> {
+  const resourceAttributes = { verb: 'list', group: GROUP, resource: PLURAL };
+  const { body } = await server.admin.request('POST', '/apis/authorization.k8s.io/v1/subjectaccessreviews', {
+    apiVersion: 'authorization.k8s.io/v1',
+    kind: 'SubjectAccessReview',
+    spec: { user: OPERATOR_USER, resourceAttributes },
+  });
+  return at(body, 'status.allowed') === true;
+}
+
+/** A server that has just started answers 403 until it has read its roles. */
+const ROLES_MILLIS = 10_000;
+
+/** Requests of operators that were refused for want of a right, but for the first seconds of the server. */
+export function forbiddenTo(server: ApiServer): AuditedRequest[] {
+  const since = server.readyAtMillis + ROLES_MILLIS;
+  return server.requestsOf(OPERATOR_USER).filter(({ isDenied, atMillis }) => isDenied && atMillis > since);
 }
 
 /** Starts the controller for a test, and waits until it has seen the cluster. It ends after the test. */
@@ -92,12 +114,14 @@ export async function startOperator(
     operatorVersion: '0.1.0',
     isDry: settings.isDry ?? false,
     signal: ended.signal,
-    probing: { intervalMillis: 500, retryMillis: 200 },
+    probing: { intervalMillis: 500, retryMillis: 200, graceMillis: 0 },
   });
   const stop = async () => {
+    if (ended.signal.aborted) return;
     ended.abort();
     await controller.ended;
     await connection.close();
+    assert.deepEqual(forbiddenTo(server), []);
   };
   context.after(stop);
   await controller.synced;
