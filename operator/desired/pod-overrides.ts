@@ -1,13 +1,14 @@
 /**
  * Lays `spec.podTemplate` over the rendered pod: tables are merged, lists of named things (containers, volumes, variables...)
- * are merged by name as Kubernetes itself does, other lists are replaced, `null` removes. What the tracker must never be,
- * root or privileged, is refused here, since the schema can't look inside.
+ * are merged by name as Kubernetes itself does, other lists are replaced, `null` removes. What a tracker must never
+ * be is refused, since the schema can't look inside.
  */
 import type { Problem } from '../crd/conditions.ts';
 import type { TorrustTracker } from '../crd/tracker.ts';
 import { ANNOTATIONS, labelsOf } from './identity.ts';
 import type { PodTemplate } from './kubernetes-object.ts';
 import { isJsonObject, type JsonObject } from './merge-patch.ts';
+import { dangersOf } from './pod-dangers.ts';
 
 /** The fields by which entries of lists are told apart. */
 const listKeys: Readonly<Record<string, string>> = {
@@ -29,7 +30,11 @@ export type OverriddenTemplate =
 export function overridePodTemplate(tracker: TorrustTracker, rendered: PodTemplate): OverriddenTemplate {
   const { metadata, spec } = tracker.spec.podTemplate ?? {};
   const merged = merge('', rendered.spec, spec ?? {});
-  const problems = isJsonObject(merged) ? findDangers(merged) : [];
+  const problems = dangersOf(merged, metadata?.annotations ?? {}, rendered).map((what): Problem => ({
+    condition: 'Degraded',
+    reason: 'PodTemplateInvalid',
+    message: `spec.podTemplate makes a pod that ${what}, which a tracker never is: take that out.`,
+  }));
   if (problems.length > 0) return { kind: 'refused', problems };
   const ours = [...Object.keys(labelsOf(tracker)), ...Object.keys(rendered.metadata.labels)];
   return {
@@ -39,7 +44,7 @@ export function overridePodTemplate(tracker: TorrustTracker, rendered: PodTempla
         labels: { ...without(metadata?.labels ?? {}, ours), ...rendered.metadata.labels },
         annotations: { ...metadata?.annotations, ...rendered.metadata.annotations },
       },
-      // Merged into the rendered spec: it still has its containers, unless they were removed, which findDangers tells.
+      // Merged into the rendered spec: it still has its containers, unless they were removed, which is refused above.
       spec: merged as PodTemplate['spec'],
     },
   };
@@ -75,33 +80,4 @@ function merge(field: string, target: unknown, patch: unknown): unknown {
 
 function isListOfTables(value: unknown): value is readonly JsonObject[] {
   return Array.isArray(value) && value.every(isJsonObject);
-}
-
-/** What no override may make of a pod. */
-function findDangers(spec: JsonObject): Problem[] {
-  const containers = ['initContainers', 'containers'].flatMap((field) =>
-    isListOfTables(spec[field]) ? spec[field] : [],
-  );
-  const found: string[] = [];
-  if (!isListOfTables(spec['containers']) || spec['containers'].length === 0) {
-    found.push('leaves the pod without its container');
-  }
-  for (const field of ['hostPID', 'hostIPC']) if (spec[field] === true) found.push(`sets ${field}`);
-  for (const context of [spec, ...containers].map((each) => each['securityContext'])) {
-    if (!isJsonObject(context)) continue;
-    if (context['runAsUser'] === 0) found.push('runs as root (runAsUser: 0)');
-    if (context['runAsNonRoot'] === false) found.push('may run as root (runAsNonRoot: false)');
-    if (context['privileged'] === true) found.push('is privileged');
-    if (context['allowPrivilegeEscalation'] === true)
-      found.push('may gain privileges (allowPrivilegeEscalation)');
-  }
-  const podContext = spec['securityContext'];
-  if (!isJsonObject(podContext) || podContext['runAsNonRoot'] !== true) {
-    found.push('may run as root (securityContext.runAsNonRoot is not true)');
-  }
-  return [...new Set(found)].map((what) => ({
-    condition: 'Degraded',
-    reason: 'PodTemplateInvalid',
-    message: `spec.podTemplate.spec makes a pod that ${what}, which a tracker never is: take that out.`,
-  }));
 }

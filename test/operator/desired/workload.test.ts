@@ -187,8 +187,59 @@ describe('an override of the pod', () => {
       containers: [{ name: 'tracker', securityContext: { allowPrivilegeEscalation: true } }],
     },
     'sets hostPID': { hostPID: true },
+    'sets hostNetwork': { hostNetwork: true },
+    'mounts a path of its node (hostPath)': {
+      volumes: [{ name: 'root', hostPath: { path: '/' } }],
+      containers: [{ name: 'tracker', volumeMounts: [{ name: 'root', mountPath: '/node' }] }],
+    },
+    'takes a port of its node (hostPort)': {
+      containers: [{ name: 'beside', image: 'x', ports: [{ containerPort: 1, hostPort: 1 }] }],
+    },
+    'runs under another account (serviceAccountName)': { serviceAccountName: 'torrust-operator' },
+    'runs under another account (serviceAccount)': { serviceAccount: 'torrust-operator' },
+    'has capabilities (SYS_ADMIN)': {
+      containers: [{ name: 'tracker', securityContext: { capabilities: { add: ['SYS_ADMIN'] } } }],
+    },
+    'may gain privileges (tracker has lost allowPrivilegeEscalation: false)': {
+      containers: [{ name: 'tracker', securityContext: null }],
+    },
+    'has capabilities (tracker no longer drops ALL)': {
+      containers: [{ name: 'tracker', securityContext: { capabilities: { drop: ['NET_RAW'] } } }],
+    },
+    'is not confined (seccompProfile: Unconfined)': {
+      securityContext: { seccompProfile: { type: 'Unconfined' } },
+    },
+    'is not confined (appArmorProfile: Unconfined)': {
+      containers: [{ name: 'tracker', securityContext: { appArmorProfile: { type: 'Unconfined' } } }],
+    },
+    'is not confined (procMount: Unmasked)': {
+      initContainers: [{ name: 'i', image: 'x', securityContext: { procMount: 'Unmasked' } }],
+    },
+    'is not confined (seLinuxOptions)': { securityContext: { seLinuxOptions: { type: 'spc_t' } } },
+    'is a process of its node (hostProcess)': {
+      securityContext: { windowsOptions: { hostProcess: true } },
+    },
     'leaves the pod without its container': { containers: null },
   };
+  test('may add what pods of level restricted may have', () => {
+    const { problems } = override({
+      volumes: [{ name: 'more', emptyDir: {} }],
+      containers: [
+        { name: 'beside', image: 'x', securityContext: { capabilities: { add: ['NET_BIND_SERVICE'] } } },
+      ],
+      securityContext: { seLinuxOptions: { type: 'container_t', level: 's0:c1' } },
+    });
+    assert.deepEqual(problems, []);
+  });
+  test('whose annotations take AppArmor away is refused', () => {
+    const annotation = { 'container.apparmor.security.beta.kubernetes.io/tracker': 'unconfined' };
+    const { problems } = desiredObjects(
+      trackerOf({ podTemplate: { metadata: { annotations: annotation } } }, { generation: 2 }),
+      PLAIN,
+      observe(settle(trackerOf({}), PLAIN)),
+    );
+    assert.ok(problems.some(({ message }) => message.includes('is not confined (AppArmor)')));
+  });
   for (const [what, spec] of Object.entries(dangers)) {
     test(`that makes a pod that ${what} is refused, and the pods stay`, () => {
       const tracker = trackerOf({ podTemplate: { spec } }, { generation: 2 });
