@@ -1,11 +1,12 @@
 /** The server under the APIs: addresses, TLS, slow clients, and its end. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
-import { connect as connectTls } from 'node:tls';
+import tls, { connect as connectTls, type SecureVersion } from 'node:tls';
 import Koa from 'koa';
 import { type ApiServer, type ApiServerOptions, openApiServer } from '../../tracker/api/server.ts';
 import { ListenError } from '../../tracker/listen-error.ts';
@@ -34,6 +35,26 @@ async function shownName(port: number): Promise<string> {
   const name = socket.getPeerCertificate().subject.CN;
   socket.destroy();
   return String(name);
+}
+
+/** OpenSSL has TLS 1.1 only at this level. */
+const OLD_CIPHERS = { ciphers: 'DEFAULT@SECLEVEL=0' };
+
+/** The version that a client speaks with a server when it can speak none but this. */
+async function versionOf(port: number, version: SecureVersion): Promise<string | null> {
+  const only = { minVersion: version, maxVersion: version, rejectUnauthorized: false, ...OLD_CIPHERS };
+  const socket = connectTls({ host: '127.0.0.1', port, ...only });
+  try {
+    await once(socket, 'secureConnect');
+    return socket.getProtocol();
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** The alert `protocol_version` (RFC 8446, 6.2): the server has no such version, rather than no cipher for it. */
+function isRefusedVersion(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION';
 }
 
 test('serves on the port that the kernel chose', async (context) => {
@@ -74,6 +95,28 @@ test('shows a new certificate without a restart', async (context) => {
   assert.equal(await shownName(server.address.port), 'first');
   server.updateTls(selfSigned('second'));
   assert.equal(await shownName(server.address.port), 'second');
+});
+
+test('marks every answer as one that is neither to be cached nor guessed at', async (context) => {
+  const { port } = (await open(context)).address;
+  for (const path of ['/', '/nowhere']) {
+    const { headers } = await ask(port, 'GET', path);
+    assert.deepEqual([headers['cache-control'], headers['x-content-type-options']], ['no-store', 'nosniff']);
+  }
+});
+
+test('speaks no TLS below 1.2, whatever Node.js was told, and with new certificates as well', async (context) => {
+  const { DEFAULT_MIN_VERSION, DEFAULT_CIPHERS } = tls;
+  Object.assign(tls, { DEFAULT_MIN_VERSION: 'TLSv1', DEFAULT_CIPHERS: OLD_CIPHERS.ciphers });
+  context.after(() => Object.assign(tls, { DEFAULT_MIN_VERSION, DEFAULT_CIPHERS }));
+  // Of a key that older versions know.
+  const pem = readFileSync(new URL('../probe/fixtures/self-signed.pem', import.meta.url), 'utf8');
+  const server = await open(context, { tls: { cert: pem, key: pem } });
+  await assert.rejects(versionOf(server.address.port, 'TLSv1.1'), isRefusedVersion);
+  assert.equal(await versionOf(server.address.port, 'TLSv1.2'), 'TLSv1.2');
+  server.updateTls({ cert: pem, key: pem });
+  await assert.rejects(versionOf(server.address.port, 'TLSv1.1'), isRefusedVersion);
+  assert.equal(await versionOf(server.address.port, 'TLSv1.2'), 'TLSv1.2');
 });
 
 const isBadCertificate = (error: unknown): boolean =>

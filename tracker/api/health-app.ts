@@ -5,14 +5,7 @@
 import Koa from 'koa';
 import type { RequestObserver } from './context.ts';
 import { probe, probeInfo, type ProbeResult, type RegisteredService } from './health-probe.ts';
-import {
-  answerFaults,
-  answerNotFound,
-  forbidCaching,
-  identifyRequest,
-  observeRequests,
-  silenceHangups,
-} from './layers.ts';
+import { answerFaults, answerNotFound, identifyRequest, observeRequests, silenceHangups } from './layers.ts';
 import { JSON_TYPE, jsonReply, type Reply } from './reply.ts';
 import { createRouter, queryOf } from './routes.ts';
 
@@ -70,7 +63,6 @@ export function createHealthApp(context: HealthContext): Koa {
   silenceHangups(app);
   if (context.observe !== undefined) app.use(observeRequests(context.observe));
   app.use(identifyRequest);
-  app.use(forbidCaching);
   app.use(answerFaults);
   app.use(router.routes());
   app.use(answerNotFound);

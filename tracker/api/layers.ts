@@ -1,6 +1,6 @@
 /**
- * The layers around every request of the APIs: a request id, a limit of time, no caching, and an answer also where
- * the code behind them throws. The order in which an application uses them matters, and is written there.
+ * The layers around every request of the APIs: a request id, a limit of time, and an answer also where the code
+ * behind them throws. The order in which an application uses them matters, and is written there.
  */
 import { randomUUID } from 'node:crypto';
 import type Koa from 'koa';
@@ -49,12 +49,6 @@ export function limitTime(limitMillis: number): Middleware {
 export const identifyRequest: Middleware = async (ctx, next) => {
   await next();
   ctx.set('x-request-id', ctx.get('x-request-id') || randomUUID());
-};
-
-/** Keeps keys and figures out of every cache on the way. */
-export const forbidCaching: Middleware = async (ctx, next) => {
-  await next();
-  ctx.set('Cache-Control', 'no-store');
 };
 
 /**

@@ -12,7 +12,6 @@ import { keyRoutes } from './key-routes.ts';
 import {
   answerFaults,
   answerNotFound,
-  forbidCaching,
   identifyRequest,
   limitTime,
   observeRequests,
@@ -53,7 +52,6 @@ export function createRestApp(context: ApiContext, handlerLimitMillis = HANDLER_
   if (context.observe !== undefined) app.use(observeRequests(context.observe));
   app.use(limitTime(handlerLimitMillis));
   app.use(identifyRequest);
-  app.use(forbidCaching);
   app.use(compress({ threshold: COMPRESSED_FROM_BYTES }));
   app.use(answerFaults);
   app.use(createRouter(OPEN_ROUTES).routes());

@@ -16,6 +16,11 @@ const IDLE_LIMIT_MILLIS = 5000;
 const REQUEST_LIMIT_MILLIS = 30_000;
 /** How often those limits are looked at. */
 const CHECK_INTERVAL_MILLIS = 500;
+/** Said here, so that no option of Node.js brings an older one back. */
+const TLS_OPTIONS = { minVersion: 'TLSv1.2' } as const;
+
+/** On every answer: it holds keys and figures, which no cache is to keep and no browser to take for what they are not. */
+const GUARDING_HEADERS = { 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' } as const;
 
 /** A certificate with its chain, and the key that belongs to it; both PEM. */
 export interface TlsPair {
@@ -53,13 +58,17 @@ export async function openApiServer({ name, app, bindAddress, tls }: ApiServerOp
     keepAliveTimeout: IDLE_LIMIT_MILLIS,
     connectionsCheckingInterval: CHECK_INTERVAL_MILLIS,
   };
+  const listener = guarded(app.callback());
   const secure =
     tls === undefined
       ? undefined
       : withCertificate(name, () =>
-          createHttpsServer({ ...options, ...tls, handshakeTimeout: HEAD_LIMIT_MILLIS }, app.callback()),
+          createHttpsServer(
+            { ...options, ...tls, ...TLS_OPTIONS, handshakeTimeout: HEAD_LIMIT_MILLIS },
+            listener,
+          ),
         );
-  const server = secure ?? createHttpServer(options, app.callback());
+  const server = secure ?? createHttpServer(options, listener);
 
   const listening = Promise.withResolvers<void>();
   server.once('error', listening.reject);
@@ -78,9 +87,16 @@ export async function openApiServer({ name, app, bindAddress, tls }: ApiServerOp
   return {
     address: { host, port: bound.port },
     updateTls(pair) {
-      withCertificate(name, () => secure?.setSecureContext(pair));
+      withCertificate(name, () => secure?.setSecureContext({ ...pair, ...TLS_OPTIONS }));
     },
     close: (graceMillis) => closeServer(server, graceMillis),
+  };
+}
+
+function guarded(listener: RequestListener): RequestListener {
+  return (request, response) => {
+    for (const [name, value] of Object.entries(GUARDING_HEADERS)) response.setHeader(name, value);
+    listener(request, response);
   };
 }
 

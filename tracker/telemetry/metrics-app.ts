@@ -29,7 +29,6 @@ export function createMetricsApp(
       response.writeHead(200, {
         'Content-Type': metrics.contentType,
         'Content-Length': Buffer.byteLength(text),
-        'Cache-Control': 'no-store',
       });
       response.end(text);
     } catch (error) {
