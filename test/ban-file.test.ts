@@ -1,6 +1,15 @@
 /** The file of bans: what comes back from it, and what becomes of files that are none. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
@@ -49,6 +58,19 @@ test('gives back what was saved', async (context) => {
   assert.deepEqual(await readBanFile(path, logger), BANS);
   assert.deepEqual([lines, readdirSync(folder)], [[], ['bans.json']]);
   assert.equal(statSync(path).mode & 0o777, 0o600);
+});
+
+test('is written for its owner alone, whatever lies where it is written', async (context) => {
+  const { folder, path, lines, logger } = setUp(context);
+  const stranger = join(folder, 'stranger');
+  writeFileSync(stranger, 'as it was', { mode: 0o644 });
+  symlinkSync(stranger, `${path}.new`);
+  await banFile(path).save(BANS);
+  assert.deepEqual([readFileSync(stranger, 'utf8'), await readBanFile(path, logger)], ['as it was', BANS]);
+  writeFileSync(`${path}.new`, 'of a process that was killed', { mode: 0o644 });
+  await banFile(path).save(BANS);
+  assert.equal(statSync(path).mode & 0o777, 0o600);
+  assert.deepEqual(lines, []);
 });
 
 describe('A file that is none of ours is set aside', () => {

@@ -4,7 +4,7 @@
  * aside, and the tracker starts without its bans.
  */
 import { realpathSync } from 'node:fs';
-import { open, readFile, rename } from 'node:fs/promises';
+import { open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import * as z from 'zod';
 import type { BanStore } from '../api/ban-keeper.ts';
@@ -41,7 +41,9 @@ export function banFile(path: string): BanStore {
   return {
     async save(bans) {
       const temporary = `${path}.new`;
-      const file = await open(temporary, 'w', FILE_MODE);
+      // What a killed process left goes; and a link that somebody put there is not followed.
+      await rm(temporary, { force: true });
+      const file = await open(temporary, 'wx', FILE_MODE);
       try {
         await file.writeFile(`${JSON.stringify({ version: VERSION, bans: bans.map(toFile) })}\n`);
         await file.sync();
