@@ -35,8 +35,16 @@ const workflows = globSync('.github/workflows/*.yml', { cwd: PROJECT }).map((pat
   return { path, text, workflow: parse(text) as Workflow };
 });
 
-test('there are workflows for tests and for releases', () => {
-  assert.deepEqual(workflows.map(({ path }) => basename(path)).toSorted(), ['release.yml', 'test.yml']);
+test('there are workflows for tests, for releases and for weaknesses of packages', () => {
+  const names = workflows.map(({ path }) => basename(path)).toSorted();
+  assert.deepEqual(names, ['audit.yml', 'release.yml', 'test.yml']);
+});
+
+test('packages that run are looked up in the list of known weaknesses, and not only when something changes', () => {
+  const audit = workflows.find(({ path }) => path.endsWith('audit.yml'));
+  const runs = Object.values(audit?.workflow.jobs ?? {}).flatMap(({ steps }) => steps.map(({ run }) => run));
+  assert.ok(runs.includes('npm audit --omit=dev --audit-level=high'));
+  assert.match(audit?.text ?? '', /^ {2}schedule:$/m);
 });
 
 for (const { path, text, workflow } of workflows) {
