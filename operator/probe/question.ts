@@ -5,6 +5,7 @@
  * Certificates are not judged here: a pod is asked by its address, and `CertificatesReady` looks at the certificates.
  */
 import { isIPv6 } from 'node:net';
+import { printable } from '../../tracker/probe/format.ts';
 import { probeHealth, isHealthy } from '../../tracker/probe/health.ts';
 import { httpGet } from '../../tracker/probe/http-get.ts';
 import { probeHttp } from '../../tracker/probe/http.ts';
@@ -19,6 +20,8 @@ import type { Target } from './plan.ts';
 /** An address of the documentation ranges (RFC 5737), for listeners that want a proxy to name its client. */
 const FORWARDED_FOR = '192.0.2.1';
 const TIMEOUT_MILLIS = 3000;
+/** What a pod says of itself is no longer in a status. */
+const MAX_SAID_CHARS = 300;
 
 /** What came of a question; undefined when all is well, else the end of a sentence. */
 export type Complaint = string | undefined;
@@ -69,7 +72,7 @@ function complaintOf({ steps }: ProbeResult, expectedRefusal: RegExp | undefined
       step.name === 'announce' &&
       failure.kind === 'refused' &&
       expectedRefusal?.test(failure.reason) === true;
-    if (!isExpected) return `${step.name}: ${describeFailure(failure)}`;
+    if (!isExpected) return `${step.name}: ${quoted(describeFailure(failure))}`;
   }
   return undefined;
 }
@@ -130,8 +133,17 @@ function sumOf(text: string, name: string, labels: readonly string[]): number | 
 function readTrouble(body: Uint8Array): string | null {
   try {
     const answer: unknown = JSON.parse(Buffer.from(body).toString());
-    return textAt(answer, 'database_trouble') ?? null;
+    const trouble = textAt(answer, 'database_trouble');
+    return trouble === undefined ? null : quoted(trouble);
   } catch {
     return null;
   }
+}
+
+/**
+ * Text of a pod, for a status and its events: whoever chose the image chose the text, and other people read it on their
+ * terminals.
+ */
+function quoted(text: string): string {
+  return printable(text.slice(0, MAX_SAID_CHARS));
 }
