@@ -4,6 +4,8 @@ import type { DashboardSpec } from './panels.ts';
 /** Of every tracker that is scraped; a job is what Prometheus calls a group of them. */
 const ALL = 'job=~"$job"';
 const WHO = 'job, instance';
+/** What was a tracker within the last day, though it may be silent now. */
+const SEEN = `last_over_time(torrust_tracker_build_info{${ALL}}[1d])`;
 const byTracker = (expr: string) => `sum by (${WHO}) (${expr})`;
 const requests = `rate(torrust_tracker_requests_total{${ALL}}[$__rate_interval])`;
 const refused = `rate(torrust_tracker_requests_total{${ALL}, outcome!="ok"}[$__rate_interval])`;
@@ -22,13 +24,29 @@ export const FLEET_DASHBOARD: DashboardSpec = {
           title: 'Trackers',
           description: 'Trackers that Prometheus reaches.',
           unit: 'short',
+          columns: 3,
           queries: [{ expr: `count(torrust_tracker_build_info{${ALL}})`, legend: 'trackers' }],
+        },
+        {
+          kind: 'figure',
+          title: 'Not answering',
+          description: 'Trackers that answered Prometheus within the last day, and do not now.',
+          unit: 'short',
+          columns: 3,
+          limits: [1, 1],
+          queries: [
+            {
+              expr: `count(up{${ALL}} == 0 and on (${WHO}) ${SEEN}) or vector(0)`,
+              legend: 'not answering',
+            },
+          ],
         },
         {
           kind: 'figure',
           title: 'Not ready',
           description: 'Trackers that answer Prometheus but take no requests, or wait in their start.',
           unit: 'short',
+          columns: 3,
           limits: [1, 2],
           queries: [
             {
@@ -70,6 +88,7 @@ export const FLEET_DASHBOARD: DashboardSpec = {
           description:
             'Different versions that run at this moment; more than one while an upgrade is under way.',
           unit: 'short',
+          columns: 3,
           queries: [
             {
               expr: `count(count by (version) (torrust_tracker_build_info{${ALL}}))`,
@@ -85,12 +104,19 @@ export const FLEET_DASHBOARD: DashboardSpec = {
         {
           kind: 'table',
           title: 'Trackers at this moment',
-          description: 'One line for each tracker, with what it does at this moment.',
+          description:
+            'One line for each tracker of the last day, with what it does at this moment; one that does not answer has nothing else to tell.',
           queries: [
             {
-              expr: `max by (${WHO}, version) (torrust_tracker_build_info{${ALL}})`,
-              legend: 'Up',
+              expr: `max by (${WHO}) (up{${ALL}} and on (${WHO}) ${SEEN})`,
+              legend: 'Answers',
               unit: 'bool_yes_no',
+            },
+            {
+              expr: `max by (${WHO}, version) (torrust_tracker_build_info{${ALL}})`,
+              legend: 'Version',
+              unit: 'short',
+              isLabelsOnly: true,
             },
             { expr: byTracker(`torrust_tracker_ready{${ALL}}`), legend: 'Ready', unit: 'bool_yes_no' },
             { expr: byTracker(requests), legend: 'Requests', unit: 'reqps' },

@@ -4,6 +4,7 @@
  * dashboard's variable names.
  */
 import {
+  BigValueGraphMode,
   GraphDrawStyle,
   GraphThresholdsStyleConfigBuilder,
   GraphThresholdsStyleMode,
@@ -71,7 +72,11 @@ export type PanelSpec =
   | (Omit<PanelFacts, 'unit' | 'limits'> & {
       readonly kind: 'table';
       /** One column for each, beside the labels; the legend is its head. */
-      readonly queries: readonly (Query & { readonly unit: string })[];
+      readonly queries: readonly (Query & {
+        readonly unit: string;
+        /** Only its labels are shown, each as a column. */
+        readonly isLabelsOnly?: boolean;
+      })[];
     });
 
 export interface RowSpec {
@@ -203,19 +208,26 @@ function buildGraph(panel: PanelSpec & { kind: 'graph' }): TimeseriesBuilder {
 }
 
 function buildFigure(panel: PanelSpec & { kind: 'figure' }): StatBuilder {
-  return new StatBuilder()
-    .title(panel.title)
-    .description(panel.description)
-    .datasource(DATASOURCE)
-    .unit(panel.unit)
-    .height(STAT_ROWS)
-    .span(panel.columns ?? 4)
-    .reduceOptions(new ReduceDataOptionsBuilder().calcs(['lastNotNull']))
-    .thresholds(thresholdsOf(panel.limits))
-    .targets(panel.queries.map((query, index) => target(query, index).range()));
+  return (
+    new StatBuilder()
+      .title(panel.title)
+      .description(panel.description)
+      .datasource(DATASOURCE)
+      .unit(panel.unit)
+      .height(STAT_ROWS)
+      .span(panel.columns ?? 4)
+      .reduceOptions(new ReduceDataOptionsBuilder().calcs(['lastNotNull']))
+      .thresholds(thresholdsOf(panel.limits))
+      // As it is now: the last value of a range is an old one where a tracker has fallen silent.
+      .graphMode(BigValueGraphMode.None)
+      .targets(panel.queries.map((query, index) => target(query, index).instant()))
+  );
 }
 
 function buildTable(panel: PanelSpec & { kind: 'table' }): TableBuilder {
+  const labelsOnly = panel.queries.flatMap(({ isLabelsOnly }, index) =>
+    isLabelsOnly === true ? [`Value #${refId(index)}`] : [],
+  );
   const builder = new TableBuilder()
     .title(panel.title)
     .description(panel.description)
@@ -230,7 +242,7 @@ function buildTable(panel: PanelSpec & { kind: 'table' }): TableBuilder {
     .withTransformation({
       id: 'organize',
       options: {
-        excludeByName: { Time: true },
+        excludeByName: Object.fromEntries(['Time', ...labelsOnly].map((name) => [name, true])),
         renameByName: Object.fromEntries(
           panel.queries.map(({ legend }, index) => [`Value #${refId(index)}`, legend]),
         ),

@@ -34,10 +34,16 @@ export const TRACKER_DASHBOARD: DashboardSpec = {
         {
           kind: 'figure',
           title: 'Ready',
-          description: 'Trackers that are up and take requests, as a share of those that are there.',
+          description:
+            'Trackers that take requests, as a share of those that Prometheus asks; one that does not answer takes none.',
           unit: 'percentunit',
           limits: [1, 0.99],
-          queries: [{ expr: `avg(torrust_tracker_ready{${CHOSEN}})`, legend: 'ready' }],
+          queries: [
+            {
+              expr: `(sum(torrust_tracker_ready{${CHOSEN}}) or vector(0)) / count(up{${CHOSEN}} and on (job, instance) last_over_time(torrust_tracker_build_info{${CHOSEN}}[1h]))`,
+              legend: 'ready',
+            },
+          ],
         },
         {
           kind: 'figure',

@@ -83,6 +83,7 @@ export const SERVERS: readonly BenchServer[] = [
   ours('tracker', 'native'),
   ours('tracker-portable', 'portable'),
   { ...ours('tracker-guarded', 'native', guarded), isSpecial: true },
+  { ...ours('tracker-traced', 'native', () => TRACED), isSpecial: true },
   {
     name: 'echo',
     protocols: ['udp'],
@@ -233,6 +234,9 @@ function guarded(folder: string): string {
     '[proxy_protocol]\ntrusted_proxies = ["198.51.100.0/24"]',
   ].join('\n');
 }
+
+/** Traces of each HTTP request and of one UDP request in 61, for a collector that is away. */
+const TRACED = '[telemetry]\notlp_endpoint = "http://127.0.0.1:9"\nsample_ratio = 0.01\nudp_every = 61';
 
 function ours(
   name: string,

@@ -64,6 +64,14 @@ for (const [file, { uid, variables }] of Object.entries(DASHBOARDS)) {
       }
     });
 
+    test('shows in figures what is now, not what was when somebody answered last', () => {
+      for (const { title, type, targets } of panels) {
+        if (type !== 'stat') continue;
+        for (const { instant, range } of targets ?? [])
+          assert.deepEqual([instant, range], [true, false], title);
+      }
+    });
+
     test('asks the chosen data source, for the chosen trackers, over as long as a scrape needs', () => {
       for (const { title, datasource, targets } of panels) {
         assert.equal(datasource?.uid, '${datasource}', title);

@@ -31,6 +31,8 @@ export interface DashboardFile {
       readonly expr: string;
       readonly legendFormat?: string;
       readonly refId?: string;
+      readonly instant?: boolean;
+      readonly range?: boolean;
       readonly datasource?: { readonly uid: string };
     }[];
   }[];

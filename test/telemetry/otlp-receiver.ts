@@ -37,7 +37,10 @@ export interface OtlpReceiver {
 }
 
 /** What the collector does with what it is sent. */
-export type Manner = 'takes' | 'refuses' | 'is silent';
+export type Manner = 'takes' | 'refuses' | 'is slow' | 'is silent';
+
+/** How long a slow one takes to answer: longer than spans wait to be sent. */
+const SLOW_MILLIS = 3_000;
 
 /** Opens a collector that closes with the test. */
 export async function openOtlpReceiver(context: Cleaner, manner: Manner = 'takes'): Promise<OtlpReceiver> {
@@ -55,7 +58,12 @@ export async function openOtlpReceiver(context: Cleaner, manner: Manner = 'takes
         const body = Buffer.concat(chunks);
         spans.push(...decodeTraces(request.headers['content-encoding'] === 'gzip' ? gunzipSync(body) : body));
       }
-      response.writeHead(manner === 'takes' ? 200 : 503, { 'content-type': 'application/x-protobuf' }).end();
+      const answer = () =>
+        response
+          .writeHead(manner === 'refuses' ? 503 : 200, { 'content-type': 'application/x-protobuf' })
+          .end();
+      if (manner === 'is slow') setTimeout(answer, SLOW_MILLIS).unref();
+      else answer();
     });
   });
   server.listen(0, '127.0.0.1');

@@ -190,6 +190,7 @@ describe('Nobody notices a collector that', { concurrency: 2 }, () => {
   const cases: Record<string, Manner | 'down'> = {
     'is not there': 'down',
     'refuses everything': 'refuses',
+    'answers after seconds': 'is slow',
     'takes connections and never answers': 'is silent',
   };
   for (const [title, manner] of Object.entries(cases)) {

@@ -34,6 +34,18 @@ The tracker serves its metrics to Prometheus at \`http://127.0.0.1:1314/metrics\
 [configuration.md](configuration.md) names another address, such as \`0.0.0.0:1314\` in a container. A scrape reads what is
 counted anyway and costs the packets nothing, however many torrents there are.
 
+\`\`\`yaml
+scrape_configs:
+  - job_name: torrust-tracker
+    static_configs: [{ targets: ['127.0.0.1:1314'] }]
+rule_files: [charts/torrust-tracker-operator/rules/torrust-tracker.yaml]
+\`\`\`
+
+In a cluster, \`spec.monitoring.serviceMonitor\` of [resource.md](resource.md) tells the Prometheus operator. Dashboards for
+Grafana and rules for Prometheus are in [charts/torrust-tracker-operator](../charts/torrust-tracker-operator): import
+\`dashboards/*.json\`, or have the chart install them (\`dashboards.enabled\`, \`rules.enabled\`). Each alert has a page in
+[runbooks](runbooks). \`make observe\` shows all of it with a tracker under a gentle load.
+
 Counters begin at 0 with each start. With \`core.tracker_usage_statistics = false\`, and for listeners with
 \`tracker_usage_statistics = false\`, requests, replies and connection-id failures are not counted. No label holds an
 address, a key, an info hash or any other text of a client.
@@ -46,7 +58,7 @@ threads have event loops and heaps of their own, which these do not show; their 
 The names of Torrust Tracker are served by the REST API, at \`/api/v1/metrics\` and \`/api/v1/stats?format=prometheus\`. Some
 of them are declared there and have no samples, since nothing here counts them: inactive torrents and peers (expiry removes
 them, and keeps no list), peers that began anew after they had completed, and different peers, which Torrust Tracker does
-not count either.`;
+not count either. \`requests_aborted_total\` stays 0: no request that was read is given up.`;
 }
 
 function describe({ name, type, unit, help, labels = {}, source, buckets }: AnyInstrument): string {
