@@ -13,7 +13,7 @@ import { gentleLoad } from '../observe/gentle-load.ts';
 import { fillVariables, observedConfig, RULE_FILES } from '../observe/monitored.ts';
 import { needs } from '../support/parts.ts';
 import { type RunningPrometheus, startNodeExporter, startPrometheus } from '../support/prometheus.ts';
-import { startTrackerProcess, temporaryFolder } from '../support/tracker-process.ts';
+import { startTrackerProcess, temporaryFolder, type TrackerProcess } from '../support/tracker-process.ts';
 import { waitFor } from '../support/waiting.ts';
 import { metricsIn, readDashboard } from './queries.ts';
 
@@ -35,13 +35,14 @@ describe('Prometheus', needs('prometheus'), () => {
   const context = { after: (cleaner: () => void) => cleaners.push(cleaner) };
   const load = new AbortController();
   let loading: Promise<void> | undefined;
+  let tracker: TrackerProcess | undefined;
 
   before(async () => {
     const folder = temporaryFolder(context);
     const { cert, key } = selfSigned('tracker.example');
     writeFileSync(join(folder, 'tracker.crt'), cert);
     writeFileSync(join(folder, 'tracker.key'), key, { mode: 0o600 });
-    const tracker = await startTrackerProcess(context, observedConfig(folder), { folder });
+    tracker = await startTrackerProcess(context, observedConfig(folder), { folder });
     const plain = `http://127.0.0.1:${tracker.http[0].port}`;
     loading = gentleLoad({ udp: tracker.udp, http: [plain] }, load.signal);
     prometheus = await startPrometheus({
@@ -109,5 +110,24 @@ describe('Prometheus', needs('prometheus'), () => {
         await waitFor(`${metric}, which ${alert} asks for`, () => answers(metric), DEADLINE_MILLIS);
       }
     }
+  });
+
+  test('shows at once that a tracker has died', async () => {
+    assert(tracker && prometheus, 'the suite has begun');
+    const { query } = prometheus;
+    const figure = async (file: string, title: string) => {
+      const panel = readDashboard(file).panels.find((each) => each.title === title);
+      assert(panel?.targets);
+      const [{ expr }] = panel.targets;
+      return (await query(fillVariables(expr, RANGE_SECONDS))).map(({ value }) => value);
+    };
+    assert.deepEqual(await figure('torrust-tracker.json', 'Ready'), [1]);
+    assert.deepEqual(await figure('torrust-tracker-fleet.json', 'Not answering'), [0]);
+    await tracker.stop('SIGKILL');
+    await waitFor('a figure of its end', async () => {
+      const [ready] = await figure('torrust-tracker.json', 'Ready');
+      return ready === 0;
+    });
+    assert.deepEqual(await figure('torrust-tracker-fleet.json', 'Not answering'), [1]);
   });
 });
