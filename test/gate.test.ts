@@ -7,7 +7,7 @@ import { Gate } from '../tracker/gate.ts';
 import { Policy } from '../tracker/policy.ts';
 import { gateSettings } from '../tracker/run/gate-settings.ts';
 import { CounterRows } from '../tracker/swarm/counters.ts';
-import { addressOf } from './support/addresses.ts';
+import { addressOf, ipv4Address } from './support/addresses.ts';
 
 const RANGES = {
   http_trackers: [{ network: { on_reverse_proxy: true, trusted_proxies: ['198.51.100.0/25'] } }],
@@ -86,5 +86,53 @@ describe('Beyond a limit', () => {
     gate.admits(addressOf('203.0.113.1'), true);
     assert.equal(gate.admits(addressOf('203.0.113.1'), true), false);
     assert.equal(gate.retryMinutes, 1);
+  });
+});
+
+describe('Of the connections of one client', () => {
+  const limits = { max_connections_per_ip: 2, exempt: ['203.0.113.7/32'] };
+
+  test('so many are admitted, and others when they have ended', () => {
+    const gate = gateOf({ ...RANGES, limits });
+    for (const texts of [
+      ['203.0.113.1', '203.0.113.1', '203.0.113.1'],
+      // A /64 is one client.
+      ['2001:db8::1', '2001:db8::2', '2001:db8::3'],
+    ]) {
+      const [first, second, third] = texts.map((text) => addressOf(text));
+      const held = gate.admitConnection(first);
+      assert.notEqual(held, null);
+      assert.notEqual(gate.admitConnection(second), null);
+      assert.equal(gate.admitConnection(third), null);
+      gate.releaseConnection(held ?? 0);
+      assert.notEqual(gate.admitConnection(third), null);
+      assert.equal(gate.admitConnection(third), null);
+    }
+    assert.notEqual(gate.admitConnection(addressOf('203.0.113.2')), null);
+    assert.notEqual(gate.admitConnection(addressOf('2001:db8:0:1::1')), null);
+  });
+
+  for (const [who, table, text] of [
+    ['a local address', limits, '10.1.2.3'],
+    ['a listed address', { ...limits, exempt_private: false }, '203.0.113.7'],
+    ['anyone, when it is tried out', { ...limits, dry_run: true }, '203.0.113.1'],
+    ['anyone, without a limit', {}, '203.0.113.1'],
+  ] as const) {
+    test(`all of ${who} are admitted`, () => {
+      const gate = gateOf({ ...RANGES, limits: { ...table } });
+      for (let i = 0; i < 5; i++) assert.notEqual(gate.admitConnection(addressOf(text)), null);
+    });
+  }
+
+  test('more addresses than there is room for are forgotten, and nobody is refused for others', () => {
+    const gate = gateOf({ limits });
+    for (let i = 0; i < 200_000; i++) {
+      const address = ipv4Address(0x20000000 + i);
+      const held = gate.admitConnection(address);
+      assert.notEqual(held, null);
+      // Most stay.
+      if (i % 4 === 0) gate.releaseConnection(held ?? 0);
+    }
+    for (let i = 0; i < 1000; i++) assert.notEqual(gate.admitConnection(ipv4Address(0x40000000 + i)), null);
   });
 });

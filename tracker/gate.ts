@@ -29,7 +29,7 @@ export interface GateSettings {
   /** Requests beyond a rate are counted and served. */
   readonly isDryRun: boolean;
   readonly exemptsPrivate: boolean;
-  /** The most HTTP connections that one address may hold open; 0: no limit. */
+  /** The most HTTP connections that one IPv4 address or one /64 of IPv6 may hold open; 0: no limit. */
   readonly maxConnections: number;
   readonly sourcePolicy: SourcePolicy;
 }
@@ -170,7 +170,8 @@ export class Gate {
   admitConnection(source: PeerAddress): number | null {
     if (this.#maxConnections === 0 || (this.#ranges.classesOf(source) & this.#neverLimited) !== 0) return 0;
     this.#hash.read(source);
-    const hash = this.#hash.address || 1;
+    // A customer has a whole /64 of IPv6, and could have a connection from each of its addresses.
+    const hash = (source.family === 4 ? this.#hash.address : this.#hash.network) || 1;
     if (this.#connections.enter(hash) < this.#maxConnections) return hash;
     this.#counters[Counter.connections_beyond_limit]++;
     if (this.#isDryRun) return hash;

@@ -61,7 +61,7 @@ export const limits = z.strictObject({
   }),
   max_connections_per_ip: key(wholeNumber(0, 65_535).default(0), {
     description:
-      'The most connections that one IP address may hold open to the HTTP and HTTPS trackers; further ones are closed. Several clients may share an address. It does not hold for trackers with `network.on_reverse_proxy`. 0 sets no limit.',
+      'The most connections that one IPv4 address, or one /64 of IPv6, may hold open to the HTTP and HTTPS trackers; further ones are closed. Several clients may share an address. It does not hold for trackers with `network.on_reverse_proxy`. 0 sets no limit.',
     reload: 'live',
   }),
   per_ip: bucket(
