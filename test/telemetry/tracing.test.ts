@@ -220,6 +220,18 @@ describe('Nobody notices a collector that', { concurrency: 2 }, () => {
   }
 });
 
+test('A collector that is away is told of in words, outside of any trace', async (context) => {
+  const receiver = await openOtlpReceiver(context);
+  const telemetry = { otlp_endpoint: 'http://127.0.0.1:9' };
+  const tracker = await startTraced(context, receiver, { telemetry }, { OTEL_EXPORTER_OTLP_TIMEOUT: '500' });
+  const line = await waitFor('a word about it', async () => {
+    await fetch(`${tracker.api}/api/v1/stats?token=${TOKEN}`);
+    return tracker.log().find(({ msg }) => msg.startsWith('Traces: spans'));
+  });
+  assert.match(line.msg, /^Traces: spans could not be sent: [^{]*ECONNREFUSED/);
+  assert.ok(!('trace_id' in line), JSON.stringify(line));
+});
+
 describe('Traces are', () => {
   const off = { serviceName: 'a', sampleRatio: 1 };
   const on = { ...off, endpoint: 'http://127.0.0.1:4318' };

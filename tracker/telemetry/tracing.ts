@@ -6,6 +6,7 @@
  */
 import type * as OpenTelemetry from '@opentelemetry/api';
 import type { Attributes, DiagLogger, Span, Tracer } from '@opentelemetry/api';
+import * as z from 'zod';
 import type { RefusalReasonName, RequestKindName } from '../swarm/refusals.ts';
 import type { Logger } from './log.ts';
 import { readVersion } from './version.ts';
@@ -103,7 +104,7 @@ export async function startTracing(
   setDefaults(settings, env);
   // Metrics are for Prometheus to fetch, and the log goes to stdout.
   const sdk = new NodeSDK({ metricReaders: [], logRecordProcessors: [] });
-  api.diag.setLogger(troubleLogger(logger), {
+  api.diag.setLogger(troubleLogger(api, logger), {
     logLevel: api.DiagLogLevel.WARN,
     suppressOverrideMessage: true,
   });
@@ -135,22 +136,43 @@ function setDefaults({ endpoint, serviceName, sampleRatio }: TracingSettings, en
 }
 
 /** Passes troubles of the SDK on to the log: each text once in a while, since an exporter repeats itself. */
-function troubleLogger(logger: Logger): DiagLogger {
+function troubleLogger({ context, ROOT_CONTEXT }: Api, logger: Logger): DiagLogger {
   const lastMillis = new Map<string, number>();
   const tell = (message: string, ...details: readonly unknown[]) => {
-    const text = [message, ...details.map((each) => describeDetail(each))].join(' ').slice(0, 300);
+    const parts = [message, ...details].map((each) => describeDetail(each)).filter((part) => part !== '');
+    const text = parts.join(' ').slice(0, 300);
     const nowMillis = performance.now();
     if (nowMillis - (lastMillis.get(text) ?? -Infinity) < TROUBLE_EVERY_MILLIS) return;
     if (lastMillis.size > 100) lastMillis.clear();
     lastMillis.set(text, nowMillis);
-    logger.warn(`Traces: ${text}`);
+    // Whatever request began the timer of the exporter, it has nothing to do with this.
+    context.with(ROOT_CONTEXT, () => logger.warn(`Traces: ${text}`));
   };
   const ignore = () => undefined;
   return { error: tell, warn: tell, info: ignore, debug: ignore, verbose: ignore };
 }
 
+/** What of an error of the SDK, which it often hands on as JSON, is shown. */
+const errorSchema = z.looseObject({
+  message: z.string().default(''),
+  code: z.union([z.string(), z.number()]).optional(),
+});
+
+/** One line of what the SDK says: of an error its message, without the stack. */
 function describeDetail(detail: unknown): string {
-  return detail instanceof Error ? detail.message : typeof detail === 'string' ? detail : '';
+  if (detail instanceof Error) return detail.message;
+  if (typeof detail !== 'string') return '';
+  if (!detail.startsWith('{')) return detail;
+  let json: unknown;
+  try {
+    json = JSON.parse(detail);
+  } catch {
+    return detail;
+  }
+  const error = errorSchema.safeParse(json);
+  if (!error.success) return detail;
+  // An error that stands for several has no message of its own.
+  return `spans could not be sent: ${error.data.message || (error.data.code ?? 'for no reason that was told')}`;
 }
 
 function createTracing(api: Api, shutdown: () => Promise<void>): Tracing {
