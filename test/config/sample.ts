@@ -30,6 +30,7 @@ export const gateDefaults = {
     max_swarms: 0,
     max_peers_per_swarm: 0,
     max_peers_per_ip: 0,
+    max_connections_per_ip: 0,
     per_ip: noLimit,
     per_network: noLimit,
     overall: noLimit,

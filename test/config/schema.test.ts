@@ -200,6 +200,7 @@ const keys: Readonly<Record<string, Cases>> = {
   'limits.exempt': ranges,
   'limits.max_swarms': maxStored,
   'limits.max_peers_per_swarm': maxStored,
+  'limits.max_connections_per_ip': { accepts: [0, 1, 65_535], refuses: [-1, 65_536, 1.5, '1'] },
   'limits.max_peers_per_ip': maxStored,
   'limits.per_ip.requests_per_second': clientRate,
   'limits.per_ip.burst': burst,
