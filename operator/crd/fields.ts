@@ -189,10 +189,28 @@ export function listByKey<S extends z.ZodObject>(
   });
 }
 
+/** More than anything that Kubernetes or the tracker has; whoever walks through it needs no more stack. */
+const MAX_NESTING = 64;
+
 /** A part of another resource's schema that is passed on as it is: the API server judges it there. */
 export function passedOn() {
-  return attach(z.record(z.string(), z.unknown()), {
+  const judged = z
+    .record(z.string(), z.unknown())
+    .refine((value) => !isNestedDeeper(value, MAX_NESTING), `is nested deeper than ${MAX_NESTING} levels`);
+  return attach(judged, {
     openApi: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true },
     instead: true,
   });
+}
+
+/** Goes level by level, since a walk into the depth is what has to be avoided. */
+function isNestedDeeper(value: unknown, limit: number): boolean {
+  let level = [value];
+  for (let depth = 0; depth <= limit; depth++) {
+    level = level.flatMap((each): unknown[] =>
+      typeof each === 'object' && each !== null ? Object.values(each) : [],
+    );
+    if (level.length === 0) return false;
+  }
+  return true;
 }

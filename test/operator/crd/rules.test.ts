@@ -28,6 +28,25 @@ describe('refuses, with the sentence of the rule alone, unless', () => {
   }
 });
 
+const nested = (levels: number): object =>
+  Array.from({ length: levels }).reduce<object>((inner) => ({ a: inner }), {});
+
+for (const [what, wrap] of Object.entries({
+  config: (value: object) => ({ config: value }),
+  podTemplate: (value: object) => ({ podTemplate: { spec: value } }),
+  affinity: (value: object) => ({ affinity: value }),
+})) {
+  test(`refuses ${what} that is nested without an end, as the API server does not`, () => {
+    assert.deepEqual(problemsOf(wrap(nested(64))), []);
+    // As deep as the API server takes.
+    for (const levels of [65, 9_000]) {
+      const problems = problemsOf(wrap(nested(levels)));
+      assert.equal(problems.length, 1);
+      assert.match(problems[0] ?? '', /: is nested deeper than 64 levels$/);
+    }
+  });
+}
+
 test('every rule that needs no former value has a case', () => {
   const sentences = new Set<string>();
   const collect = (schema: OpenApiSchema) => {
