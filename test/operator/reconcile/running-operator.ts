@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import type { TestContext } from 'node:test';
+import { inspect } from 'node:util';
 import { Registry } from 'prom-client';
 import { GROUP, PLURAL } from '../../../operator/crd/tracker.ts';
 import type { Environment } from '../../../operator/desired/environment.ts';
@@ -34,6 +35,8 @@ export interface RunningOperator {
   readonly events: StatusEvent[];
   /** Warnings and errors of its log. */
   readonly complaints: string[];
+  /** Its whole log, with all fields. */
+  readonly lines: string[];
   /** Its requests that were refused or that wrote something, from the server's audit log. */
   requests(): AuditedRequest[];
   stop(): Promise<void>;
@@ -99,15 +102,18 @@ export async function startOperator(
   const ended = new AbortController();
   const events: StatusEvent[] = [];
   const complaints: string[] = [];
-  const complain: KubeLog['warn'] = (fields, message) =>
+  const lines: string[] = [];
+  const write: KubeLog['info'] = (fields, message) => lines.push(inspect({ fields, message }, { depth: 8 }));
+  const complain: KubeLog['warn'] = (fields, message) => {
     complaints.push(`${message}: ${String(fields['err'])}`);
-  const nothing = () => undefined;
+    write(fields, message);
+  };
   // As one that runs outside the cluster: nothing routes to the addresses of Services here.
   const environment = { ...PLAIN, operatorNamespace: undefined, ...settings.environment };
   const controller = startTrackerController({
     client,
     metrics,
-    log: { debug: nothing, info: nothing, warn: complain, error: complain },
+    log: { debug: write, info: write, warn: complain, error: complain },
     recorder: { record: (_about, event) => events.push(event) },
     namespaces: settings.namespaces,
     environment: () => ({ ...environment, now: new Date() }),
@@ -126,7 +132,7 @@ export async function startOperator(
   context.after(stop);
   await controller.synced;
   const requests = () => server.requestsOf(OPERATOR_USER);
-  return { controller, events, complaints, requests, stop };
+  return { controller, events, complaints, lines, requests, stop };
 }
 
 /** A namespace of the test's own. It is left behind: without a namespace controller none goes away. */
