@@ -35,6 +35,8 @@ export async function installOperator(home: string, values: readonly string[] = 
     OPERATOR_CHART,
     `--namespace=${OPERATOR_NAMESPACE}`,
     '--create-namespace',
+    // Without a word Helm would take the values of the last time.
+    '--reset-values',
     ...values.map((value) => `--set=${value}`),
   ]);
   assert.equal(code, 0, `helm: ${stderr.trim()}`);

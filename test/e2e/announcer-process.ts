@@ -56,7 +56,7 @@ function announceOverUdp(): void {
         clientKey: 1,
         numWant: -1,
         port: PEER_PORT,
-        urlData: '',
+        urlData: url.pathname,
       }),
     );
   socket.on('message', (bytes) => {

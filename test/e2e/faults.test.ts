@@ -19,7 +19,6 @@ import {
   awaitCondition,
   awaitReady,
   callApi,
-  conditionOf,
   createNamespace,
   find,
   kube,
@@ -185,7 +184,7 @@ describe('a tracker under faults of its cluster', onOwnCluster(), () => {
     context.diagnostic(tellFigures('all of it, UDP', udp?.figuresSince(0) ?? assert.fail()));
     context.diagnostic(tellFigures('all of it, HTTP', http?.figuresSince(0) ?? assert.fail()));
     assert.deepEqual(lost, []);
-    assert.equal((await conditionOf(namespace, NAME, 'Ready'))?.status, 'True');
+    await awaitReady(namespace, NAME);
   });
 
   async function intervalIs(wanted: number): Promise<boolean> {

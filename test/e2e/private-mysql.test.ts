@@ -3,6 +3,7 @@
  * away and comes back, and while the certificate of its listener is replaced.
  */
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { connect } from 'node:tls';
 import { once } from 'node:events';
@@ -28,6 +29,8 @@ import {
 } from './world.ts';
 
 const NAME = 'club';
+const USER = 'club';
+const PASSWORD = randomBytes(12).toString('hex');
 const HTTPS_PORT = 7443;
 const KEY_SECONDS = 86_400;
 /** Kubelets look at Secrets about once a minute. */
@@ -48,14 +51,18 @@ describe(
     before(async () => {
       const server = await startOwnMariadb();
       cleaning.after(() => server.close());
-      const { user, password, database, host, port } = await server.createDatabase();
+      const { database, host, port } = await server.createDatabase();
+      await server.execute(
+        database,
+        `create user ${USER} identified by '${PASSWORD}'; grant all on ${database}.* to ${USER}`,
+      );
       const opened = await openLink({ host, port }, MACHINE.address);
       cleaning.after(() => opened.close());
       link = opened;
       namespace = await createNamespace(cleaning, 'e2e-private');
       await apply(
         namespace,
-        secret('club-mysql', { username: user, password }),
+        secret('club-mysql', { username: USER, password: PASSWORD }),
         tlsSecret('club-tls', 'first.example'),
       );
       await applyTracker(namespace, NAME, {
