@@ -7,8 +7,9 @@
 # in the last stage of a target needs a shell, and nothing runs there while it is built: an image for another platform
 # needs no emulation.
 
-# The base of the images, which brings Node.js 24. The release workflow names it by the digest that it has on that day.
-ARG NODE_IMAGE=docker.io/library/node:24-bookworm-slim
+# The base of the images, for all platforms: the official image of Node.js 24. The release workflow takes what that is on
+# its day, by the digest that it has then.
+ARG NODE_IMAGE=docker.io/library/node:24.18.0-bookworm-slim@sha256:6f7b03f7c2c8e2e784dcf9295400527b9b1270fd37b7e9a7285cf83b6951452d
 
 # The packages that compile, for the machine that builds. A build context can stand in for `tools`.
 FROM --platform=$BUILDPLATFORM ${NODE_IMAGE} AS installed-tools

@@ -61,6 +61,10 @@ if (import.meta.main) {
   const engine = requireEngine();
   if (values.base === 'local') buildLocalBase(engine);
   const base = values.base === 'local' ? LOCAL_BASE : values.base || undefined;
-  buildImages(engine, { base, tag: values.tag });
-  spawnSync(engine.program, ['images'], { stdio: 'inherit' });
+  const names = buildImages(engine, { base, tag: values.tag });
+  // The engines agree about everything here but for one word.
+  const format = `{{.${engine.name === 'buildah' ? 'Name' : 'Repository'}}}:{{.Tag}}  {{.Size}}`;
+  for (const name of Object.values(names)) {
+    spawnSync(engine.program, ['images', '--format', format, name], { stdio: 'inherit' });
+  }
 }

@@ -62,8 +62,10 @@ async function selftest({ namespace, context, timeout, keep = false }: SelftestO
     say(`made the tracker ${place.namespace}/${place.name}`);
     const tracker = await waitUntilReady(client, place, signal);
     const urls = textsAt(tracker, 'status', 'announceURLs');
-    for (const url of urls) await announce(url, signal);
-    say('the tracker answers');
+    let hasFailed = urls.length === 0;
+    for (const url of urls) hasFailed = !(await announce(client, url, signal)) || hasFailed;
+    say(hasFailed ? 'the tracker does not answer as it should' : 'the tracker answers');
+    if (hasFailed) process.exitCode = ExitCode.failed;
   } catch (error) {
     if (!signal.aborted) throw error;
     say(`it took more than ${timeout} s`);
@@ -75,6 +77,7 @@ async function selftest({ namespace, context, timeout, keep = false }: SelftestO
 }
 
 const TRACKER = resourceOf({ apiVersion: API_VERSION, kind: KIND });
+const SERVICE = resourceOf({ apiVersion: 'v1', kind: 'Service' });
 
 interface Place {
   readonly namespace: string;
@@ -101,13 +104,38 @@ async function waitUntilReady(client: KubeClient, place: Place, signal: AbortSig
   }
 }
 
-async function announce(url: string, signal: AbortSignal): Promise<void> {
+/** Announces by a URL, and says what came of it. Where names of Services are not known, its Service is asked by address. */
+async function announce(client: KubeClient, url: string, signal: AbortSignal): Promise<boolean> {
+  const result = await probe(url, signal);
+  say(`${url}: ${describe(result)}`);
+  const { steps } = result;
+  if (!steps.some((step) => step.kind === 'failed' && step.name === 'resolve')) return result.ok;
+  const address = await withAddress(client, url, signal);
+  if (address === undefined) return false;
+  const second = await probe(address, signal);
+  say(`${address}: ${describe(second)}`);
+  return second.ok;
+}
+
+function probe(url: string, signal: AbortSignal): Promise<ProbeResult> {
   const target = parseTrackerUrl(url, '');
   if (target.kind === 'bad') throw new Error(`${url}: ${target.reason}`);
-  const result =
-    target.kind === 'udp' ? await probeUdp(target, { signal }) : await probeHttp(target, { signal });
-  say(`${url}: ${describe(result)}`);
-  if (!result.ok) process.exitCode = ExitCode.failed;
+  return target.kind === 'udp' ? probeUdp(target, { signal }) : probeHttp(target, { signal });
+}
+
+/** A URL of a Service, `NAME.NAMESPACE.svc`, with the Service's address in the place of its name; undefined for others. */
+async function withAddress(
+  client: KubeClient,
+  url: string,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const { hostname } = new URL(url);
+  const [name = '', namespace = '', domain] = hostname.split('.');
+  if (domain !== 'svc') return undefined;
+  const service = await client.get(SERVICE, { namespace, name }, { signal });
+  const address = textAt(service, 'spec', 'clusterIP');
+  if (address === undefined || address === 'None') return undefined;
+  return url.replace(hostname, address.includes(':') ? `[${address}]` : address);
 }
 
 function describe({ steps }: ProbeResult): string {

@@ -65,6 +65,12 @@ test('the tracker has the name that the operator looks for', () => {
   assert.equal(defaultTrackerImage().split(':')[0], REPOSITORIES.tracker);
 });
 
+test('the base is Node.js 24 by its digest, unless another is named', () => {
+  const [, base = ''] =
+    /^ARG NODE_IMAGE=(.*)$/m.exec(readFileSync(join(PROJECT, 'Dockerfile'), 'utf8')) ?? [];
+  assert.match(base, /^docker\.io\/library\/node:24\.[\w.-]+-slim@sha256:[0-9a-f]{64}$/);
+});
+
 describe('the image of', () => {
   for (const target of ['tracker', 'operator'] as const) {
     test(`the ${target} says who runs it, and what it is`, needs('buildah'), (context) => {

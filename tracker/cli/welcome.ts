@@ -10,6 +10,11 @@ const LABELS = {
   tracker_rest_api: 'REST API',
 } as const;
 
+/** How this command is called here: by its name where it was compiled, to be installed; else as in a checkout. */
+const COMMAND = import.meta.url.endsWith('.js')
+  ? 'torrust-tracker'
+  : 'node_modules/.bin/node tracker/cli/main.ts';
+
 /** The lines, each ended. */
 export function welcome(
   loaded: LoadedConfig,
@@ -56,7 +61,7 @@ function suggestions(loaded: LoadedConfig, tracker: RunningTracker): string[] {
   const hints: string[] = [];
   const first = tracker.services.find((service) => service.kind !== 'tracker_rest_api');
   if (first !== undefined) {
-    hints.push(`node_modules/.bin/node tracker/cli/main.ts probe ${announceUrl(first)}`);
+    hints.push(`${COMMAND} probe ${announceUrl(first)}`);
   }
   const api = tracker.services.find((service) => service.kind === 'tracker_rest_api');
   const { source } = loaded;
