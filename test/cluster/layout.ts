@@ -10,7 +10,7 @@
  *                       │          │
  *                     pods       pods    10.244.1.0/24, 10.244.2.0/24
  *
- * Addresses of load balancers are of 203.0.113.0/24 (TEST-NET-3); the fabric routes each to a node.
+ * Addresses of load balancers are of 198.18.77.0/24 (benchmarks, RFC 2544); the fabric routes each to a node.
  */
 import { join } from 'node:path';
 
@@ -38,7 +38,7 @@ export const POD_RANGE = '10.244.0.0/16';
 /** Addresses of Services inside the cluster. */
 export const SERVICE_RANGE = '10.96.0.0/16';
 /** The first three numbers of the addresses of load balancers. */
-export const LOAD_BALANCER_PREFIX = '203.0.113';
+export const LOAD_BALANCER_PREFIX = '198.18.77';
 
 /** A node of the cluster. */
 export interface NodePlace {
