@@ -93,7 +93,7 @@ export async function runOperator({ settings, log, signal, onLost }: OperatorOpt
       alive: [alive],
       ready: [alive, inSync],
     });
-    const candidate = new KubeClient(connection, metrics.client);
+    const candidate = new KubeClient(connection, metrics.client, () => true, 'lease');
     log.info(
       { version: readVersion(), server: connection.server.href, port: server.port },
       'torrust-operator',

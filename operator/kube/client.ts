@@ -15,7 +15,7 @@ import {
   type ObjectName,
 } from './kube-object.ts';
 import type { ClientMetrics } from './metrics.ts';
-import { Transport } from './transport.ts';
+import { type CallPurpose, Transport } from './transport.ts';
 
 /** What every call takes. */
 export interface CallOptions {
@@ -83,9 +83,17 @@ export class KubeClient {
   readonly #transport: Transport;
   readonly #mayWrite: () => boolean;
 
-  /** `mayWrite` is asked before every write; a dry run is none. */
-  constructor(connection: Connection, metrics: ClientMetrics, mayWrite: () => boolean = () => true) {
-    this.#transport = new Transport(connection, metrics);
+  /**
+   * `mayWrite` is asked before every write; a dry run is none. With the purpose `lease` no call waits behind those of other
+   * clients.
+   */
+  constructor(
+    connection: Connection,
+    metrics: ClientMetrics,
+    mayWrite: () => boolean = () => true,
+    purpose: CallPurpose = 'request',
+  ) {
+    this.#transport = new Transport(connection, metrics, purpose);
     this.#mayWrite = mayWrite;
   }
 

@@ -3,8 +3,8 @@
  * are shared by all requests.
  *
  * The client library makes a new TLS connection for every request and negotiates HTTP/2, over which a server that is gone
- * is noticed late. Here requests share one pool and watches another, both HTTP/1.1, and both are replaced when the files of
- * the authority, the certificate or the key have changed. Tokens are read anew by the library, at most a minute late.
+ * is noticed late. Here requests share one pool, watches another, and the lease has one for itself, all HTTP/1.1, and all are
+ * replaced when the files of the authority, the certificate or the key have changed. Tokens are read anew by the library, at most a minute late.
  */
 import type { AgentOptions } from 'node:https';
 import type { ConnectionOptions } from 'node:tls';
@@ -19,8 +19,8 @@ import {
 import { type buildConnector, type Dispatcher, Pool, ProxyAgent, Socks5ProxyAgent } from 'undici';
 import { ConnectionError } from './kube-error.ts';
 
-/** What a connection is for: requests that end soon, or watches that stay. */
-export type Purpose = 'request' | 'watch';
+/** What a connection is for: requests that end soon, watches that stay, or the lease, which waits behind nothing else. */
+export type Purpose = 'request' | 'watch' | 'lease';
 
 /** Where to send a request, and what to send along. */
 export interface Access {
@@ -72,17 +72,17 @@ class PooledKubeConfig extends KubeConfig {
   }
 
   #replacePools(origin: string): void {
-    const { request, watch } = this.#pools ?? {};
+    const former = Object.values(this.#pools ?? {});
     this.#tls = this.#wanted;
     const wanted = this.#tls ?? { type: 'none' as const };
     this.#pools = {
       request: openPool(origin, wanted, MAX_CONNECTIONS),
       watch: openPool(origin, wanted, null),
+      lease: openPool(origin, wanted, 1),
     };
-    this.#open.add(this.#pools.request).add(this.#pools.watch);
+    for (const pool of Object.values(this.#pools)) this.#open.add(pool);
     // What runs over the old connections may end there.
-    for (const pool of [request, watch]) {
-      if (pool === undefined) continue;
+    for (const pool of former) {
       const forget = () => this.#open.delete(pool);
       pool.close().then(forget, forget);
     }

@@ -24,6 +24,9 @@ export interface Deadline {
   readonly timeoutMillis?: number;
 }
 
+/** What calls are for. */
+export type CallPurpose = Exclude<Purpose, 'watch'>;
+
 type Body = Dispatcher.ResponseData['body'];
 
 const TIMEOUT_MILLIS = 30_000;
@@ -35,16 +38,19 @@ const MAX_REFUSAL_CHARS = 100_000;
 export class Transport {
   readonly #connection: Connection;
   readonly #metrics: ClientMetrics;
+  readonly #purpose: CallPurpose;
 
-  constructor(connection: Connection, metrics: ClientMetrics) {
+  /** `purpose` is that of the calls; watches have their own. */
+  constructor(connection: Connection, metrics: ClientMetrics, purpose: CallPurpose) {
     this.#connection = connection;
     this.#metrics = metrics;
+    this.#purpose = purpose;
   }
 
   /** The answer to a request, as a value of JSON. Rejects as `KubeClient` says. */
   async call(request: KubeRequest, deadline: Deadline): Promise<unknown> {
     return withDeadline(callOf(request), deadline, async (signal) => {
-      const body = await this.#send(request, 'request', signal);
+      const body = await this.#send(request, this.#purpose, signal);
       const text = await body.text();
       try {
         return JSON.parse(text) as unknown;

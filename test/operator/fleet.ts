@@ -10,7 +10,7 @@ import { trackerDefinitionObject, trackerObject } from '../apiserver/trackers.ts
 import { readCpuSeconds, readPeakResidentBytes, readResidentBytes } from '../bench/process-usage.ts';
 import type { Cleaner } from '../support/tracker-process.ts';
 import { waitFor } from '../support/waiting.ts';
-import { portOf, startCommand } from './cli/operator-process.ts';
+import { portOf, type RunningCommand, startCommand } from './cli/operator-process.ts';
 import { at } from './environments.ts';
 import { startLoopbackPod } from './probe/loopback-pod.ts';
 import {
@@ -37,7 +37,7 @@ export interface FleetOptions {
   readonly steadySeconds: number;
   /** Objects that somebody else changes, one after the other. */
   readonly drifts: number;
-  /** Called at the start of each phase. */
+  /** Called at the start of each phase with its name, and at its end with what came of it, in words. */
   readonly onPhase: (name: string) => void;
 }
 
@@ -85,6 +85,8 @@ const DRIFT_LOOK_MILLIS = 20;
 /** An operator in a process of its own. */
 interface Operator {
   readonly pid: number;
+  /** Throws when it has ended, with what it said last. */
+  assertRuns(): void;
   /** How many reconciles it has ended well. */
   reconciles(): Promise<number>;
   stop(): Promise<void>;
@@ -103,11 +105,12 @@ export async function measureFleet(context: FleetCleaner, options: FleetOptions)
   const names = Array.from({ length: trackers }, (_, index) => `tracker-${index}`);
   onPhase(`${trackers} trackers are created`);
   await forEach(names, (name) => server.admin.apply(trackerObject(name, spec, namespace)));
-  const allAre = (state: string, isSo: (tracker: NamedObject) => boolean) =>
+  const allAre = (by: Operator, state: string, isSo: (tracker: NamedObject) => boolean) =>
     waitFor(
       `${trackers} trackers: ${state}`,
       async () => {
         await pause(LOOK_MILLIS);
+        by.assertRuns();
         return (await listTrackers(server, namespace)).every(isSo);
       },
       DEADLINE_MILLIS,
@@ -116,8 +119,9 @@ export async function measureFleet(context: FleetCleaner, options: FleetOptions)
   onPhase('the operator makes their objects');
   const ofFirst = new Stopwatch(server);
   const operator = await startOperator(context, kubeconfig);
-  await allAre('made', (tracker) => told(tracker, 'Ready') !== '');
+  await allAre(operator, 'made', (tracker) => told(tracker, 'Ready') !== '');
   const first = ofFirst.read(operator.pid);
+  onPhase(describe(first, operator));
   await settle(server);
 
   onPhase('their pods become ready');
@@ -127,14 +131,16 @@ export async function measureFleet(context: FleetCleaner, options: FleetOptions)
     await playWorkload(server, workload, { isReady: true });
     await playPod(server, namespace, name, readyAt(address));
   });
-  await allAre('ready', (tracker) => told(tracker, 'Ready') === 'True Serving');
+  await allAre(operator, 'ready', (tracker) => told(tracker, 'Ready') === 'True Serving');
   const ready = ofReady.read(operator.pid);
+  onPhase(describe(ready, operator));
   await settle(server);
 
   onPhase(`nothing happens for ${steadySeconds} s`);
   const ofSteady = new Stopwatch(server, operator.pid);
   await pause(steadySeconds * 1000);
   const steady = ofSteady.read(operator.pid);
+  onPhase(describe(steady, operator));
 
   onPhase(`somebody changes ${drifts} objects`);
   const driftSeconds: number[] = [];
@@ -167,6 +173,15 @@ export async function measureFleet(context: FleetCleaner, options: FleetOptions)
     residentBytes,
     peakResidentBytes,
   };
+}
+
+/** What is known already, in case that a later phase fails. */
+function describe(
+  { seconds, cpuSeconds, serverCpuSeconds, writes }: PhaseFigures,
+  { pid }: Operator,
+): string {
+  const times = `${seconds.toFixed(1)} s, CPU ${cpuSeconds.toFixed(1)} s and ${serverCpuSeconds.toFixed(1)} s of the server`;
+  return `  ${times}, ${writes} writes, ${(readResidentBytes(pid) / 1e6).toFixed(0)} MB resident`;
 }
 
 /** What is used from a moment on. */
@@ -233,6 +248,10 @@ async function startOperator(context: Cleaner, kubeconfig: string): Promise<Oper
   return {
     // A process that has written to its log has a number.
     pid: command.child.pid ?? 0,
+    assertRuns() {
+      const { exitCode, signalCode } = command.child;
+      if (exitCode !== null || signalCode !== null) throw new Error(`it ended: ${lastLines(command)}`);
+    },
     async reconciles() {
       const response = await fetch(`http://127.0.0.1:${port}/metrics`);
       const text = await response.text();
@@ -245,6 +264,10 @@ async function startOperator(context: Cleaner, kubeconfig: string): Promise<Oper
       await command.ended();
     },
   };
+}
+
+function lastLines(command: RunningCommand): string {
+  return `${command.stdout()}${command.stderr()}`.split('\n').slice(-4).join('\n');
 }
 
 async function listTrackers(server: ApiServer, namespace: string): Promise<readonly NamedObject[]> {

@@ -20,6 +20,8 @@ import {
 
 const CONFIG_MAPS = resourceOf({ apiVersion: 'v1', kind: 'ConfigMap' });
 const PLACE = { namespace: 'a', name: 'one' };
+/** What the server never answers for. */
+const STUCK = 'stuck';
 const { signal } = new AbortController();
 
 /** A server with TLS, and a client that knows it by files in a folder. */
@@ -39,7 +41,8 @@ async function withMeeting(use: (meeting: Meeting) => Promise<void>): Promise<vo
   writeFileSync(authorityFile, authority);
   writeFileSync(tokenFile, 'first\n');
   const server = await openScriptedServer(
-    ({ query, response }) => {
+    ({ path, query, response }) => {
+      if (path.endsWith(`/${STUCK}`)) return;
       if (query.get('watch') === '1') response.writeHead(200).flushHeaders();
       else sendJson(response, configMap('one', '5'));
     },
@@ -71,6 +74,21 @@ describe('over TLS', () => {
       await Promise.all(Array.from({ length: 100 }, () => client.get(CONFIG_MAPS, PLACE, { signal })));
       assert.equal(server.requests.length, 100);
       assert.equal(server.connections.opened, 16);
+    }));
+
+  test('the lease waits behind nothing, also when every connection of requests does', () =>
+    withMeeting(async ({ server, connection, client }) => {
+      const ended = new AbortController();
+      const stuck = Array.from({ length: 40 }, () =>
+        client.get(CONFIG_MAPS, { ...PLACE, name: STUCK }, { signal: ended.signal }).catch(() => undefined),
+      );
+      await waitFor('requests on every connection', () => server.requests.length === 16);
+      const metrics = createKubeMetrics(new Registry()).client;
+      const candidate = new KubeClient(connection, metrics, () => true, 'lease');
+      await candidate.get(CONFIG_MAPS, PLACE, { signal, timeoutMillis: 5_000 });
+      assert.equal(server.connections.opened, 17);
+      ended.abort();
+      await Promise.all(stuck);
     }));
 
   test('watches take no connection from requests', () =>
