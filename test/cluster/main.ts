@@ -7,6 +7,7 @@ import { findProgram } from '../support/programs.ts';
 import { closeCluster, isClusterUp, openCluster } from './cluster.ts';
 import { applyMinimalTracker, installOperator, kubectl } from './install.ts';
 import { FOLDER, KUBECONFIG } from './layout.ts';
+import { takeLock } from './lock.ts';
 import { findObstacles } from './obstacles.ts';
 
 const started = performance.now();
@@ -50,6 +51,7 @@ Everything is below ${FOLDER}. \`make cluster-down\` takes it away.
 }
 
 async function main(): Promise<void> {
+  takeLock();
   if (process.argv[2] === 'down') {
     await closeCluster();
     tell('the cluster is gone: no process, mount, interface, control group or file of it is left');

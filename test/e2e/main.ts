@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { closeCluster, isClusterUp, openCluster } from '../cluster/cluster.ts';
 import { installOperator } from '../cluster/install.ts';
 import { KUBECONFIG } from '../cluster/layout.ts';
+import { takeLock } from '../cluster/lock.ts';
 import { findObstacles } from '../cluster/obstacles.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -62,6 +63,7 @@ async function main(): Promise<number> {
     obstacles.push(`a cluster runs here: use it by KUBECONFIG=${KUBECONFIG}, or make cluster-down`);
   for (const obstacle of obstacles) console.error(`make e2e: ${obstacle}`);
   if (obstacles.length > 0) return 1;
+  takeLock();
   await openCluster(tell);
   try {
     return await runTests(KUBECONFIG);
