@@ -94,7 +94,11 @@ export class Gathering {
     );
     const found = named.filter((object) => object !== undefined);
     const keys = new Set(found.map(placeOf));
-    return [...found, ...this.#cache.ownedBy(uid).filter((object) => !keys.has(placeOf(object)))];
+    // What an object says of its owner is its author's word: in another namespace it is not believed.
+    const owned = this.#cache
+      .ownedBy(uid)
+      .filter((object) => object.metadata.namespace === namespace && !keys.has(placeOf(object)));
+    return [...found, ...owned];
   }
 
   /** Warnings about objects of these names in a namespace; none when they may not be read. */

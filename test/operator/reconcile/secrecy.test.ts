@@ -1,7 +1,7 @@
 /**
  * What the operator reads in Secrets and puts into them is nowhere else: in no status, event, line of its log, ConfigMap or
- * annotation. And what it has no business with, the API server refuses. Against a real API server, under the operator's
- * own rights.
+ * annotation. What others claim moves nothing of theirs; and what it has no business with, the API server refuses. Against a
+ * real API server, under the operator's own rights.
  */
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
@@ -12,6 +12,7 @@ import { useApiServer } from '../../apiserver/server.ts';
 import { trackerDefinitionObject, trackerObject } from '../../apiserver/trackers.ts';
 import { selfSigned } from '../../api/certificates.ts';
 import { needs } from '../../support/parts.ts';
+import { waitFor } from '../../support/waiting.ts';
 import { at } from '../environments.ts';
 import { grant, makeNamespace, objectIn, startOperator, told, waitForObject } from './running-operator.ts';
 
@@ -106,6 +107,35 @@ test('no content of a Secret gets out of it', needs('apiserver'), async (context
     for (const { from, text: secret } of secrets) assert.ok(!text.includes(secret), `${where} holds ${from}`);
   }
 });
+
+test(
+  'what an object of another namespace says of its owner is not believed',
+  needs('apiserver'),
+  async (context) => {
+    await startOperator(context, server());
+    const { admin } = server();
+    const [namespace, elsewhere] = [await makeNamespace(server()), await makeNamespace(server())];
+    const tracker = trackerObject('public', {}, namespace);
+    await admin.apply(tracker);
+    const config = objectIn(namespace, 'v1', 'ConfigMap', 'public-config');
+    const made = await waitForObject(server(), config, 'made');
+    // Its owner is the tracker, it says, and it is none of what a tracker has: here it would be removed.
+    const claim = (where: string) => ({
+      ...objectIn(where, 'v1', 'ConfigMap', 'claimed'),
+      metadata: {
+        name: 'claimed',
+        namespace: where,
+        labels: { 'app.kubernetes.io/managed-by': 'torrust-operator' },
+        ownerReferences: at(made, 'metadata.ownerReferences'),
+      },
+    });
+    const [there, here] = [claim(elsewhere), claim(namespace)];
+    await admin.apply(there);
+    await admin.apply(here);
+    await waitFor('the removal here', async () => (await admin.get(here)) === undefined);
+    assert.notEqual(await admin.get(there), undefined);
+  },
+);
 
 test('what the operator has no business with is refused', needs('apiserver'), async (context) => {
   const { admin } = server();
