@@ -3,6 +3,7 @@
  * those for whom they are made. The base has no shell, so nothing here can need one.
  */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
@@ -18,7 +19,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { before, describe, test, type TestContext } from 'node:test';
+import { after, before, describe, test, type TestContext } from 'node:test';
 import { buildLocalBase } from '../../.ci/image/local-base.ts';
 import { buildImages, REPOSITORIES } from '../../.ci/image/build.ts';
 import { defaultTrackerImage } from '../../operator/tracker-image.ts';
@@ -60,6 +61,12 @@ before(
   },
   { timeout: BUILD_DEADLINE_MILLIS },
 );
+
+after(() => {
+  if (partObstacle('buildah') !== undefined) return;
+  const built = [names.tracker, names.operator, BASE];
+  assert.equal(spawnSync('buildah', ['rmi', '--force', ...built], { stdio: 'ignore' }).status, 0);
+});
 
 test('the tracker has the name that the operator looks for', () => {
   assert.equal(defaultTrackerImage().split(':')[0], REPOSITORIES.tracker);
