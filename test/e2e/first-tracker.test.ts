@@ -3,10 +3,11 @@
  * over UDP and over HTTPS, and learn each other's own addresses.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { connect as connectTls } from 'node:tls';
 import { needs } from '../support/parts.ts';
 import { type ClientKind, startClient } from '../support/swarm-clients.ts';
 import { createTorrent } from '../support/torrents.ts';
@@ -25,6 +26,8 @@ import {
 } from './world.ts';
 
 const CONTENT_BYTES = 300_000;
+/** Kubelets look at Secrets about once a minute. */
+const SECRET_DEADLINE_MILLIS = 180_000;
 const HTTPS_PORT = 7443;
 const SPEC = {
   announce: { intervalSeconds: 10, minIntervalSeconds: 5 },
@@ -108,6 +111,12 @@ describe('clients of a tracker behind load balancers', onOwnCluster(), () => {
       cleaning.after(async () => rmSync(folder, { recursive: true }));
       const authority = join(folder, 'ca.crt');
       writeFileSync(authority, await secretValue(namespace, 'swarm-ca', 'tls.crt'));
+      // The kubelet takes a while to hand the new one out, and a client that was refused asks again after minutes.
+      await waitFor(
+        'the certificate of the address',
+        () => isTrusted(addresses.http, readFileSync(authority)),
+        SECRET_DEADLINE_MILLIS,
+      );
       await exchange('transmission', `https://${addresses.http}:${HTTPS_PORT}/announce`, {
         TR_CURL_SSL_VERIFY: '1',
         CURL_CA_BUNDLE: authority,
@@ -134,3 +143,14 @@ describe('clients of a tracker behind load balancers', onOwnCluster(), () => {
     }
   });
 });
+
+/** Whether a client that trusts an authority takes the certificate that is served at an address. */
+function isTrusted(host: string, ca: Buffer): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connectTls({ host, port: HTTPS_PORT, ca }, () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.on('error', () => resolve(false));
+  });
+}
