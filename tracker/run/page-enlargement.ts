@@ -1,7 +1,7 @@
 /**
  * Large pages of memory for a large swarm store. Every announce reads a dozen places all over the store; with pages of
- * 4 KiB the processor looks most of them up in page tables first, with pages of 2 MiB hardly any (a tenth of the time of
- * an announce among five million peers). A large page is taken from the system as a whole, so a shard gets them only
+ * 4 KiB the processor looks most of them up in page tables first, with pages of 2 MiB hardly any (about a tenth of
+ * the time of an announce among five million peers). A large page is taken from the system as a whole, so a shard gets them only
  * when it fills one: a small tracker stays small.
  */
 import type * as MemoryAdvice from '../net/native/memory-advice.ts';
