@@ -14,6 +14,7 @@ import {
   type TrackerStatus,
 } from './crd/tracker-status.ts';
 import { isHibernating, type TorrustTracker } from './crd/tracker.ts';
+import { describeDatabaseTrouble } from './database-trouble.ts';
 
 /** What runs the pods, as it reports itself. */
 export interface WorkloadFacts {
@@ -166,18 +167,17 @@ function problemOf({ problems }: StatusFacts, condition: ConditionType): Finding
   return finding(status, first.reason, own.map(({ message }) => message).join(' '));
 }
 
-function judgeDatabase({ spec }: TorrustTracker, facts: StatusFacts): Finding {
+function judgeDatabase(tracker: TorrustTracker, facts: StatusFacts): Finding {
   const problem = problemOf(facts, 'DatabaseReady');
   if (problem !== undefined) return problem;
   if (facts.database === undefined)
     return finding('Unknown', 'Unknown', 'No pod has told about its database yet.');
   if (!facts.database.isUp) {
-    const what =
-      spec.database?.mysql === undefined ? 'SQLite on the volume' : `MySQL at ${spec.database.mysql.host}`;
+    const isServing = (facts.workload?.ready ?? 0) > 0;
     return finding(
       'False',
       'DatabaseDown',
-      `${what} does not answer (${facts.database.message}): announces go on, and what needs the database waits.`,
+      describeDatabaseTrouble(tracker, facts.database.message, isServing),
     );
   }
   return facts.isDatabaseEphemeral

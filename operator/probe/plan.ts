@@ -1,16 +1,19 @@
 /**
  * What is asked of a tracker to see that it works: every listener of every ready pod, at the addresses of the pod, and
- * once more by the Services that lead to it. A pure function of the resource, its pods and its Services.
+ * once more by the Services that lead to it; of a pod that is not ready what its health check says, since it may know what
+ * it waits for. A pure function of the resource, its pods and its Services.
  */
 import { HEALTH_PORT } from '../crd/listeners.ts';
 import type { TorrustTracker } from '../crd/tracker.ts';
 import { httpServiceName, udpServiceName } from '../desired/services.ts';
 
-/** A pod that is ready. */
-export interface ReadyPod {
+/** A pod that runs. */
+export interface RunningPod {
   readonly name: string;
   /** Its IP addresses, one for each family. */
   readonly addresses: readonly string[];
+  /** Whether it takes traffic; of one that does not, no listener is asked. */
+  readonly isReady: boolean;
 }
 
 /** Where a Service is inside the cluster. */
@@ -39,6 +42,7 @@ export type Target = {
 /** The questions to one pod; when its health check does not answer, there is no way to it. */
 export interface PodPlan {
   readonly pod: string;
+  readonly isReady: boolean;
   readonly health: readonly { readonly host: string; readonly port: number }[];
   readonly targets: readonly Target[];
 }
@@ -48,7 +52,7 @@ export interface ProbePlan {
   /** What an announce is refused with when all is well; undefined where it has to be answered. */
   readonly expectedRefusal: RegExp | undefined;
   readonly pods: readonly PodPlan[];
-  /** Asked when a pod was reached. */
+  /** Asked when a ready pod was reached. */
   readonly services: readonly Target[];
   /** Whether pods are asked where their announces came from. */
   readonly asksSources: boolean;
@@ -63,7 +67,7 @@ const NOT_LISTED = /not whitelisted/i;
  */
 export function planProbe(
   tracker: TorrustTracker,
-  pods: readonly ReadyPod[],
+  pods: readonly RunningPod[],
   services: readonly ServiceAddress[],
   asksSources: boolean,
 ): ProbePlan {
@@ -71,10 +75,11 @@ export function planProbe(
   return {
     // Nobody gives the operator a key, and the info hash of probes is on no whitelist.
     expectedRefusal: mode === 'Public' ? undefined : mode === 'Listed' ? NOT_LISTED : NO_KEY,
-    pods: pods.map(({ name, addresses }) => ({
+    pods: pods.map(({ name, addresses, isReady }) => ({
       pod: name,
+      isReady,
       health: addresses.map((host) => ({ host, port: HEALTH_PORT })),
-      targets: addresses.flatMap((host) => podTargets(tracker, name, host)),
+      targets: isReady ? addresses.flatMap((host) => podTargets(tracker, name, host)) : [],
     })),
     services: topology === 'HostNode' ? [] : services.flatMap((service) => serviceTargets(tracker, service)),
     asksSources,

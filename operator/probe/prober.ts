@@ -151,12 +151,13 @@ export class Prober {
       return;
     }
     const { intervalMillis, retryMillis, graceMillis } = this.#options;
-    const isFailed = report.probe.outcome === 'Failed';
+    const isFailed = report.probe?.outcome === 'Failed';
     if (isFailed && performance.now() - watched.sinceMillis < graceMillis) {
       this.#startAfter(key, watched, GRACE_RETRY_MILLIS);
       return;
     }
-    this.#startAfter(key, watched, isFailed ? retryMillis : intervalMillis);
+    const isAwaited = isFailed || report.probe === undefined || report.database?.isUp === false;
+    this.#startAfter(key, watched, isAwaited ? retryMillis : intervalMillis);
     const before = watched.report;
     watched.report = report;
     if (!isDeepStrictEqual(essenceOf(report), essenceOf(before))) this.#options.onChange(key);
@@ -174,16 +175,17 @@ export class Prober {
         })),
       );
     const given = await Promise.all(
-      choosePods(pods, answers).map(async ({ pod, health, targets }): Promise<PodAnswers> => {
+      choosePods(pods, answers).map(async ({ pod, isReady, health, targets }): Promise<PodAnswers> => {
         const states = await Promise.all(health.map((address) => askHealth(address, signal)));
         const isReached = states.some(({ kind }) => kind === 'answered');
-        const [asked, sources] = isReached
-          ? await Promise.all([
-              askAll(targets),
-              asksSources ? askSources(health[0]?.host ?? '', signal) : undefined,
-            ])
-          : [[], undefined];
-        return { pod, health: states, answers: asked, sources };
+        const [asked, sources] =
+          isReached && isReady
+            ? await Promise.all([
+                askAll(targets),
+                asksSources ? askSources(health[0]?.host ?? '', signal) : undefined,
+              ])
+            : [[], undefined];
+        return { pod, isReady, health: states, answers: asked, sources };
       }),
     );
     const isReached = given.some(({ answers: ofPod }) => ofPod.length > 0);

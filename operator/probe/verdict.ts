@@ -8,6 +8,7 @@ import type { Complaint, HealthAnswer } from './question.ts';
 /** What one pod answered. */
 export interface PodAnswers {
   readonly pod: string;
+  readonly isReady: boolean;
   /** By each of its addresses. */
   readonly health: readonly HealthAnswer[];
   /** Empty when the health check was not reached. */
@@ -23,15 +24,16 @@ export interface TargetAnswer {
 
 /** What a probe says of a tracker. */
 export interface ProbeReport {
-  readonly probe: ProbeFacts;
+  /** Undefined while no pod is ready: there is nothing to probe yet. */
+  readonly probe: ProbeFacts | undefined;
   readonly database: StatusFacts['database'];
   readonly sources: StatusFacts['sources'];
 }
 
-/** Whether a pod did not answer as it should. */
+/** Whether a ready pod did not answer as it should. */
 export function hasFailed(answers: PodAnswers | undefined): boolean {
   return (
-    answers !== undefined &&
+    answers?.isReady === true &&
     (answers.health.every(({ kind }) => kind === 'unreachable') ||
       answers.answers.some(({ complaint }) => complaint !== undefined))
   );
@@ -42,10 +44,12 @@ const MAX_COMPLAINTS = 5;
 const MAX_MESSAGE = 1000;
 
 /** Judges the answers of all pods and Services. */
-export function judgeAnswers(pods: readonly PodAnswers[], services: readonly TargetAnswer[]): ProbeReport {
+export function judgeAnswers(all: readonly PodAnswers[], services: readonly TargetAnswer[]): ProbeReport {
+  const pods = all.filter(({ isReady }) => isReady);
   const reached = pods.filter(({ health }) => health.some(({ kind }) => kind === 'answered'));
-  const database = databaseOf(pods);
+  const database = databaseOf(all);
   const sources = sourcesOf(pods);
+  if (pods.length === 0) return { probe: undefined, database, sources };
   if (reached.length === 0) {
     const message =
       'The operator has no way to the pods, so their readiness is all that it can tell by: it runs outside the cluster, or a network policy is in its way.';
@@ -77,14 +81,14 @@ export function judgeAnswers(pods: readonly PodAnswers[], services: readonly Tar
   };
 }
 
-/** One pod whose database is away is enough to tell. */
+/** One pod whose database is away is enough to tell; one that is not ready and names no trouble may not have asked yet. */
 function databaseOf(pods: readonly PodAnswers[]): ProbeReport['database'] {
-  const answered = pods.flatMap(({ health }) => health).filter(({ kind }) => kind === 'answered');
-  if (answered.length === 0) return undefined;
-  const trouble = answered.flatMap((answer) =>
-    answer.kind === 'answered' && answer.databaseTrouble !== null ? [answer.databaseTrouble] : [],
-  )[0];
-  return trouble === undefined ? { isUp: true, message: '' } : { isUp: false, message: trouble };
+  const answered = pods.flatMap(({ health, isReady }) =>
+    health.flatMap((answer) => (answer.kind === 'answered' ? [{ ...answer, isReady }] : [])),
+  );
+  const trouble = answered.flatMap(({ databaseTrouble }) => databaseTrouble ?? [])[0];
+  if (trouble !== undefined) return { isUp: false, message: trouble };
+  return answered.some(({ isReady }) => isReady) ? { isUp: true, message: '' } : undefined;
 }
 
 /** The sums over all pods that tell. */

@@ -16,7 +16,7 @@ import type { KubeClient } from '../kube/client.ts';
 import type { ReconcileResult } from '../kube/controller.ts';
 import type { KubeLog } from '../kube/kube-log.ts';
 import { type KubeObject, nameOfKey } from '../kube/kube-object.ts';
-import { planProbe, type ReadyPod } from '../probe/plan.ts';
+import { planProbe, type RunningPod } from '../probe/plan.ts';
 import type { Prober } from '../probe/prober.ts';
 import { type StatusFacts, trackerStatus } from '../status.ts';
 import { findWays } from '../ways.ts';
@@ -107,7 +107,7 @@ export class TrackerReconciler {
     const facts = await this.#findFacts(key, tracker, env, desired, outcome, signal);
     // After a start of the operator, what was said of a tracker stands until it has been asked again.
     const isToBeConfirmed =
-      facts.probe === undefined && prober.isWatching(key) && tracker.status?.probe !== undefined;
+      prober.isWatching(key) && prober.report(key) === undefined && tracker.status?.probe !== undefined;
     if (!isToBeConfirmed) await this.#status.write(raw, tracker, trackerStatus(tracker, facts), signal);
     return { requeueAfterSeconds: requeueSeconds(tracker, desired, facts, outcome) };
   }
@@ -179,7 +179,7 @@ export class TrackerReconciler {
     // Outside the cluster the addresses of Services lead nowhere.
     const asked = operatorNamespace === undefined ? [] : publicServices.map(addressesOf);
     const asksSources = clusterRanges.length > 0 && isReachedFromOutside(tracker);
-    prober.watch(key, planProbe(tracker, readyPods(pods), asked, asksSources));
+    prober.watch(key, planProbe(tracker, runningPods(pods), asked, asksSources));
     const report = prober.report(key);
     return {
       problems: [...desired.problems, ...problems, ...judgeRoutes(objects)],
@@ -286,17 +286,18 @@ function isReachedFromOutside({ spec: { topology, exposure } }: TorrustTracker):
   return topology === 'HostNode' || type !== 'ClusterIP' || gateway !== undefined || ingress !== undefined;
 }
 
-/** The pods that are ready and stay, by name. */
-function readyPods(pods: readonly KubeObject[]): ReadyPod[] {
+/** The pods that run and stay, by name. */
+function runningPods(pods: readonly KubeObject[]): RunningPod[] {
   return pods
     .filter(
       (pod) =>
-        textAt(conditionOf(pod, 'Ready'), 'status') === 'True' &&
+        textAt(pod, 'status', 'phase') === 'Running' &&
         textAt(pod, 'metadata', 'deletionTimestamp') === undefined,
     )
     .map((pod) => ({
       name: pod.metadata.name,
       addresses: listAt(pod, 'status', 'podIPs').flatMap((entry) => textAt(entry, 'ip') ?? []),
+      isReady: textAt(conditionOf(pod, 'Ready'), 'status') === 'True',
     }))
     .filter(({ addresses }) => addresses.length > 0)
     .toSorted((one, other) => (one.name < other.name ? -1 : 1));

@@ -3,7 +3,7 @@
  * ports, since a program that listens everywhere would take the usual ones on every address.
  */
 import { randomInt } from 'node:crypto';
-import type { ReadyPod } from '../../../operator/probe/plan.ts';
+import type { RunningPod } from '../../../operator/probe/plan.ts';
 import {
   type Cleaner,
   type PartialConfig,
@@ -13,7 +13,7 @@ import {
 
 /** A tracker and the pod that it stands for. */
 export interface LoopbackPod {
-  readonly pod: ReadyPod;
+  readonly pod: RunningPod;
   readonly address: string;
   readonly tracker: TrackerProcess;
   /** What the resource of such a tracker says of its listeners. */
@@ -44,6 +44,17 @@ export function randomListeners(): ListenerSpec {
   return { udp: [{ name: 'main', port: udp }], http: [{ name: 'main', port: http }], api: { port: api } };
 }
 
+/** The configuration of such a tracker. */
+export function loopbackConfig(address: string, spec: ListenerSpec): PartialConfig {
+  return {
+    udp_trackers: [{ bind_address: `${address}:${spec.udp[0].port}` }],
+    http_trackers: [{ bind_address: `${address}:${spec.http[0].port}` }],
+    http_api: { bind_address: `${address}:${spec.api.port}`, access_tokens: { admin: 'token-of-the-test' } },
+    health_check_api: { bind_address: `${address}:1313` },
+    metrics: { bind_address: `${address}:1314` },
+  };
+}
+
 /** Starts a tracker with the listeners, the API and the health check that its resource would have. */
 export async function startLoopbackPod(
   context: Cleaner,
@@ -51,13 +62,6 @@ export async function startLoopbackPod(
   address: string = loopbackAddress(),
   spec: ListenerSpec = randomListeners(),
 ): Promise<LoopbackPod> {
-  const tracker = await startTrackerProcess(context, {
-    udp_trackers: [{ bind_address: `${address}:${spec.udp[0].port}` }],
-    http_trackers: [{ bind_address: `${address}:${spec.http[0].port}` }],
-    http_api: { bind_address: `${address}:${spec.api.port}`, access_tokens: { admin: 'token-of-the-test' } },
-    health_check_api: { bind_address: `${address}:1313` },
-    metrics: { bind_address: `${address}:1314` },
-    ...config,
-  });
-  return { pod: { name: 'sample-0', addresses: [address] }, address, tracker, spec };
+  const tracker = await startTrackerProcess(context, { ...loopbackConfig(address, spec), ...config });
+  return { pod: { name: 'sample-0', addresses: [address], isReady: true }, address, tracker, spec };
 }

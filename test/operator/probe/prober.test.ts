@@ -5,11 +5,12 @@ import { setTimeout as pause } from 'node:timers/promises';
 import {
   planProbe,
   type ProbePlan,
-  type ReadyPod,
+  type RunningPod,
   type ServiceAddress,
 } from '../../../operator/probe/plan.ts';
 import { Prober } from '../../../operator/probe/prober.ts';
 import type { ProbeReport } from '../../../operator/probe/verdict.ts';
+import type { ProbeFacts } from '../../../operator/status.ts';
 import { parseTrackerUrl } from '../../../tracker/probe/target.ts';
 import { probeUdp } from '../../../tracker/probe/udp.ts';
 import { waitFor } from '../../support/waiting.ts';
@@ -25,7 +26,7 @@ interface Watch {
 
 function plan(
   tracker: TorrustTracker,
-  pods: readonly ReadyPod[],
+  pods: readonly RunningPod[],
   services: readonly ServiceAddress[],
 ): ProbePlan {
   return planProbe(tracker, pods, services, true);
@@ -47,11 +48,16 @@ function startProber(context: TestContext, graceMillis = 0): Watch {
   return { prober, reports };
 }
 
-/** The first report on a plan. */
-async function reportOn(context: TestContext, plan: ProbePlan): Promise<ProbeReport> {
+/** The first report on a plan, in which some pod is ready. */
+async function reportOn(
+  context: TestContext,
+  plan: ProbePlan,
+): Promise<ProbeReport & { readonly probe: ProbeFacts }> {
   const { prober, reports } = startProber(context);
   prober.watch('default/sample', plan);
-  return waitFor('a report', () => reports[0]);
+  const { probe, ...rest } = await waitFor('a report', () => reports[0]);
+  assert(probe !== undefined);
+  return { ...rest, probe };
 }
 
 describe('A probe of a real tracker succeeds', () => {
@@ -124,15 +130,16 @@ describe('A probe fails', () => {
     const away = Array.from({ length: 12 }, (_, index) => ({
       name: `away-${index}`,
       addresses: [loopbackAddress()],
+      isReady: true,
     }));
     const { prober, reports } = startProber(context);
     prober.watch('default/sample', plan(trackerOf({ ...spec, topology: 'HostNode' }), [...away, pod], []));
     const failed = await waitFor('a report of every pod', () =>
-      reports.find(({ probe: { message } }) => message.includes('And 7 more.')),
+      reports.map(({ probe }) => probe).find((probe) => probe?.message.includes('And 7 more.')),
     );
-    assert.equal(failed.probe.outcome, 'Failed');
+    assert.equal(failed.outcome, 'Failed');
     assert.match(
-      failed.probe.message,
+      failed.message,
       /^The health check of pod away-0 does not answer\. The health check of pod away-1 /,
     );
   });
@@ -158,8 +165,21 @@ test('a probe tells where announces of others came from, and leaves its own out'
   assert.equal(reports.length, 2, 'more of the same is no news');
 });
 
+test('a pod that is not ready is asked for its health and nothing else, and fails nothing', async (context) => {
+  const { pod, spec } = await startLoopbackPod(context, { udp_trackers: [] });
+  const away = { name: 'sample-1', addresses: [loopbackAddress()], isReady: false };
+  const { prober, reports } = startProber(context);
+  prober.watch('default/sample', plan(trackerOf(spec), [{ ...pod, isReady: false }, away], []));
+  const report = await waitFor('a report', () => reports[0]);
+  assert.deepEqual(report, { probe: undefined, database: undefined, sources: undefined });
+  prober.watch('default/sample', plan(trackerOf({ ...spec, udp: [] }), [pod, away], []));
+  const ready = await waitFor('a report on the ready one', () => reports[1]);
+  assert.deepEqual(ready.probe, { outcome: 'Succeeded', message: 'Every listener answered.' });
+  assert.deepEqual(ready.database, { isUp: true, message: '' });
+});
+
 test('a probe without a way to any pod is no failure', async (context) => {
-  const pod = { name: 'sample-0', addresses: [loopbackAddress()] };
+  const pod = { name: 'sample-0', addresses: [loopbackAddress()], isReady: true };
   const { probe, database } = await reportOn(context, plan(trackerOf({}), [pod], []));
   assert.equal(probe.outcome, 'Unreachable');
   assert.equal(database, undefined);
@@ -179,7 +199,7 @@ test('what fails is told when its plan is no longer new, and not when it heals b
   await waitFor('a report of both', () => reports.length === 2);
   assert.ok(performance.now() - since >= graceMillis, 'nobody is alarmed at once');
   assert.deepEqual(
-    reports.map(({ probe }) => probe.outcome),
+    reports.map(({ probe }) => probe?.outcome),
     ['Succeeded', 'Failed'],
   );
 });
@@ -193,9 +213,9 @@ test('a prober tells what is new and nothing else, and forgets', async (context)
   await first.tracker.stop('SIGKILL');
   await waitFor('a report of the end', () => reports.length > 1);
   await startLoopbackPod(context, {}, address, first.spec);
-  await waitFor('a report of the return', () => reports.at(-1)?.probe.outcome === 'Succeeded');
+  await waitFor('a report of the return', () => reports.at(-1)?.probe?.outcome === 'Succeeded');
   assert.deepEqual(
-    reports.slice(0, 2).map(({ probe }) => probe.outcome),
+    reports.slice(0, 2).map(({ probe }) => probe?.outcome),
     ['Succeeded', 'Unreachable'],
   );
   for (const [index, report] of reports.entries()) assert.notDeepEqual(report, reports[index + 1]);
