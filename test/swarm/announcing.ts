@@ -38,9 +38,10 @@ export class Announcer {
     const bytes = Buffer.from(request.words.buffer);
     bytes.write(announce.infoHash, 0, 'hex');
     bytes.write(announce.peerId, 20, 'hex');
-    request.words.fill(0, AnnounceRequest.UPLOADED_WORD, AnnounceRequest.LEFT_WORD);
-    request.words[AnnounceRequest.LEFT_WORD] = Number(announce.left >> 32n);
-    request.words[AnnounceRequest.LEFT_WORD + 1] = Number(BigInt.asIntN(32, announce.left));
+    const { uploaded = 0n, downloaded = 0n, left } = announce;
+    writeNumber(request.words, AnnounceRequest.UPLOADED_WORD, uploaded);
+    writeNumber(request.words, AnnounceRequest.DOWNLOADED_WORD, downloaded);
+    writeNumber(request.words, AnnounceRequest.LEFT_WORD, left);
     request.event = announce.event;
     this.#address.family = announce.address.length === 8 ? 4 : 6;
     Buffer.from(this.#address.bytes.buffer).write(announce.address, 'hex');
@@ -69,4 +70,9 @@ export class Announcer {
       return `${bytes.toString('hex', at, at + size - 2)}:${bytes.readUInt16BE(at + size - 2)}`;
     });
   }
+}
+
+function writeNumber(words: Int32Array, upper: number, number: bigint): void {
+  words[upper] = Number(number >> 32n);
+  words[upper + 1] = Number(BigInt.asIntN(32, number));
 }

@@ -9,6 +9,9 @@ export interface ModelAnnounce {
   readonly peerId: string;
   readonly left: bigint;
   readonly event: AnnounceEvent;
+  /** Not in the model: nothing of a swarm depends on them. 0 when absent. */
+  readonly uploaded?: bigint;
+  readonly downloaded?: bigint;
 }
 
 export interface ModelPeer extends ModelAnnounce {

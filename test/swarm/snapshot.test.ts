@@ -58,6 +58,8 @@ test('brings back every torrent, peer, counter and age, for any run of announces
     ),
     port: fc.integer({ min: 0, max: 65535 }),
     peerId: fc.integer({ min: 0, max: 80 }).map((n) => hex(n * 0x1010101, 20)),
+    uploaded: fc.constantFrom(0n, 3n, 2n ** 32n, 2n ** 48n - 1n),
+    downloaded: fc.constantFrom(0n, 5n, 2n ** 47n + 9n),
     left: fc.constantFrom(0n, 1n, 2n ** 40n, -1n, 2n ** 63n - 1n),
     event: fc.constantFrom(...Object.values(AnnounceEvent)),
     age: fc.integer({ min: 0, max: 898 }),

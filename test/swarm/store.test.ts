@@ -189,6 +189,25 @@ test('gives both families their share, and its own family to an announcer that w
   assert.equal(announcer.announce(asked6, 1, 0).peers.length, 0);
 });
 
+test('keeps what a peer says of its traffic: exactly up to 48 bits, and of what is left exactly', () => {
+  const most = 2n ** 48n - 1n;
+  const cases = [
+    { uploaded: 0n, downloaded: most, left: 2n ** 63n - 1n },
+    { uploaded: most, downloaded: 0n, left: -1n },
+    { uploaded: 2n ** 32n - 1n, downloaded: 2n ** 32n, left: 2n ** 48n + 3n },
+    { uploaded: 0x1234_89ab_cdefn, downloaded: 0xfedc_ba98_7654n, left: 0n },
+    { uploaded: most + 1n, downloaded: 5n, left: 1n, kept: { uploaded: most, downloaded: 5n } },
+    { uploaded: 7n, downloaded: -1n, left: 1n, kept: { uploaded: 7n, downloaded: most } },
+  ];
+  for (const { kept, ...said } of cases) {
+    const store = Store.create(MEMORY_BYTES, 1);
+    new Announcer(store).announce(announceOf(said), 1);
+    const [{ uploaded, downloaded, left }] = store.peersOf(announceOf().infoHash);
+    assert.deepEqual({ uploaded, downloaded, left }, { ...said, ...kept });
+    assert.equal(store.totals().seeders, said.left <= 0n ? 1 : 0);
+  }
+});
+
 test('keeps at most 64 peers of one address in a swarm, early and late ones', () => {
   const store = Store.create(MEMORY_BYTES, 1);
   const announcer = new Announcer(store);

@@ -6,19 +6,31 @@
  *
  *   page   0 count | capacity << 16   1.. endpoint tags, id tags, address tags (1 byte each)
  *          then endpoints (6 or 18 bytes each)   stamps (4 bytes each)
- *          then per peer 11 words:  0 peer id (5)   5 uploaded (2)   7 downloaded (2)   9 left (2)
+ *          then per peer 10 words:  0 peer id (5)   5 uploaded   6 downloaded   7 left
+ *                                   8 the upper half of uploaded | of downloaded << 16   9 the upper word of left
  *   stamp  seconds << 2 | event
+ *
+ * 48 bits of what a peer uploaded and downloaded are kept, 281 TB; what is more stays at that. Of what is left, all 64: some
+ * clients that don't know it yet say the largest number there is.
  */
 import { type AddressFamily, AnnounceRequest, HASH_WORDS } from '../protocol/model.ts';
 import { halfSipHash } from './half-sip-hash.ts';
 import type { Segment } from './segment.ts';
 
-/** Words of a peer's details, and what they are; in an announce request they follow each other in the same order. */
-const DETAIL_WORDS = 11;
-export const DETAIL_UPLOADED = 5;
-export const DETAIL_DOWNLOADED = 7;
-export const DETAIL_LEFT = 9;
+/** Words of a peer's details, and what they are. The peer id comes first. */
+const DETAIL_WORDS = 10;
+const DETAIL_UPLOADED = 5;
+const DETAIL_DOWNLOADED = 6;
+const DETAIL_LEFT = 7;
+const DETAIL_TRAFFIC_UPPER = 8;
+const DETAIL_LEFT_UPPER = 9;
+/** The most that is kept of the upper words of uploaded and downloaded. */
+const MAX_TRAFFIC_UPPER = 0xffff;
+
 const REQUEST_ID = AnnounceRequest.PEER_ID_WORD;
+const REQUEST_UPLOADED = AnnounceRequest.UPLOADED_WORD;
+const REQUEST_DOWNLOADED = AnnounceRequest.DOWNLOADED_WORD;
+const REQUEST_LEFT = AnnounceRequest.LEFT_WORD;
 const REQUEST_ADDRESS = AnnounceRequest.ENDPOINT_WORD;
 const REQUEST_ENDPOINT = AnnounceRequest.ENDPOINT_HALF;
 
@@ -137,8 +149,7 @@ export class PeerPages {
     this.#bytes[this.#idTagsAt(page) * 4 + slot] = idTag(request);
     this.#bytes[this.#addressTagsAt(page) * 4 + slot] = this.#mixAddress(request) >>> 24;
     words[this.stampAt(page, slot)] = stamp;
-    const detail = this.detailAt(page, slot);
-    for (let i = 0; i < DETAIL_WORDS; i++) words[detail + i] = request.words[REQUEST_ID + i];
+    writeDetails(words, this.detailAt(page, slot), request.words);
   }
 
   /** Reads what the peer in a slot announced, except the info hash: the inverse of `write`. Returns its stamp. */
@@ -147,10 +158,8 @@ export class PeerPages {
     for (let i = 0; i < this.endpointHalves; i++) {
       request.halves[REQUEST_ENDPOINT + i] = this.#halves[at + i];
     }
-    const words = this.#words;
-    const detail = this.detailAt(page, slot);
-    for (let i = 0; i < DETAIL_WORDS; i++) request.words[REQUEST_ID + i] = words[detail + i];
-    return words[this.stampAt(page, slot)];
+    readDetails(this.#words, this.detailAt(page, slot), request.words);
+    return this.#words[this.stampAt(page, slot)];
   }
 
   copyPeer(page: number, slot: number, targetPage: number, targetSlot: number): void {
@@ -384,12 +393,42 @@ function copyPairs(
   }
 }
 
+function writeDetails(words: Int32Array, detail: number, request: Int32Array): void {
+  for (let i = 0; i < HASH_WORDS; i++) words[detail + i] = request[REQUEST_ID + i];
+  const uploadedUpper = request[REQUEST_UPLOADED] >>> 0;
+  const downloadedUpper = request[REQUEST_DOWNLOADED] >>> 0;
+  const isMoreUploaded = uploadedUpper > MAX_TRAFFIC_UPPER;
+  const isMoreDownloaded = downloadedUpper > MAX_TRAFFIC_UPPER;
+  words[detail + DETAIL_UPLOADED] = isMoreUploaded ? -1 : request[REQUEST_UPLOADED + 1];
+  words[detail + DETAIL_DOWNLOADED] = isMoreDownloaded ? -1 : request[REQUEST_DOWNLOADED + 1];
+  words[detail + DETAIL_LEFT] = request[REQUEST_LEFT + 1];
+  words[detail + DETAIL_TRAFFIC_UPPER] =
+    (isMoreUploaded ? MAX_TRAFFIC_UPPER : uploadedUpper) |
+    ((isMoreDownloaded ? MAX_TRAFFIC_UPPER : downloadedUpper) << 16);
+  words[detail + DETAIL_LEFT_UPPER] = request[REQUEST_LEFT];
+}
+
+function readDetails(words: Int32Array, detail: number, request: Int32Array): void {
+  for (let i = 0; i < HASH_WORDS; i++) request[REQUEST_ID + i] = words[detail + i];
+  const upper = words[detail + DETAIL_TRAFFIC_UPPER];
+  request[REQUEST_UPLOADED] = upper & MAX_TRAFFIC_UPPER;
+  request[REQUEST_UPLOADED + 1] = words[detail + DETAIL_UPLOADED];
+  request[REQUEST_DOWNLOADED] = upper >>> 16;
+  request[REQUEST_DOWNLOADED + 1] = words[detail + DETAIL_DOWNLOADED];
+  request[REQUEST_LEFT] = words[detail + DETAIL_LEFT_UPPER];
+  request[REQUEST_LEFT + 1] = words[detail + DETAIL_LEFT];
+}
+
 /** A peer is a seeder when nothing is left; a negative number, which BEP 15 allows, counts as nothing. */
 export function leftIsNone(words: Int32Array, left: number): boolean {
-  return words[left] < 0 || (words[left] === 0 && words[left + 1] === 0);
+  return isNone(words[left], words[left + 1]);
 }
 
 /** Whether the peer with these details is a seeder. */
 export function isSeeder(words: Int32Array, detail: number): boolean {
-  return leftIsNone(words, detail + DETAIL_LEFT);
+  return isNone(words[detail + DETAIL_LEFT_UPPER], words[detail + DETAIL_LEFT]);
+}
+
+function isNone(upper: number, lower: number): boolean {
+  return upper < 0 || (upper === 0 && lower === 0);
 }

@@ -149,7 +149,7 @@ export class Shard {
     const set = torrent + (family === 4 ? TORRENT_IPV4_PEERS : TORRENT_IPV6_PEERS);
     const pages = torrent === 0 ? 0 : sets.pages(set);
     if (page < pages) {
-      sets.visitPage(set, page, (pages, at, slot) => peers.push(readPeer(this.segment, pages, at, slot)));
+      sets.visitPage(set, page, (pages, at, slot) => peers.push(readPeer(pages, at, slot)));
     }
     unlock(words, LOCK_WORD);
     return pages;

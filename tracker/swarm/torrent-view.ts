@@ -1,8 +1,7 @@
 /** What is read out of the swarm store: torrents and peers as plain values. The caller holds the segment's lock. */
-import { type AnnounceEvent, HASH_WORDS } from '../protocol/model.ts';
-import { DETAIL_DOWNLOADED, DETAIL_LEFT, DETAIL_UPLOADED, type PeerPages } from './peer-page.ts';
+import { type AnnounceEvent, AnnounceRequest, HASH_WORDS } from '../protocol/model.ts';
+import type { PeerPages } from './peer-page.ts';
 import { SET_PEERS } from './peer-set.ts';
-import type { Segment } from './segment.ts';
 import {
   TORRENT_COMPLETED,
   TORRENT_INFO_HASH,
@@ -51,28 +50,26 @@ export function readSummary(words: Int32Array, torrent: number): TorrentSummary 
 }
 
 /** Reads the peer in a slot of a page. */
-export function readPeer(segment: Segment, pages: PeerPages, page: number, slot: number): StoredPeer {
-  const { words, halves } = segment;
-  const endpoint = Uint8Array.from(
-    new Uint8Array(halves.buffer, pages.endpointAt(page, slot) * 2, pages.endpointHalves * 2),
-  );
-  const portByte = endpoint.length - 2;
-  const peerId = new Int32Array(HASH_WORDS);
-  pages.copyPeerIds(page, slot, 1, peerId, 0);
-  const stamp = words[pages.stampAt(page, slot)];
-  const detail = pages.detailAt(page, slot);
+export function readPeer(pages: PeerPages, page: number, slot: number): StoredPeer {
+  const { words, bytes } = announced;
+  const stamp = pages.read(page, slot, announced);
+  const idByte = 4 * AnnounceRequest.PEER_ID_WORD;
+  const portByte = AnnounceRequest.ENDPOINT_BYTE + pages.endpointHalves * 2 - 2;
   return {
-    peerId: new Uint8Array(peerId.buffer),
-    address: endpoint.subarray(0, portByte),
-    port: (endpoint[portByte] << 8) | endpoint[portByte + 1],
+    peerId: bytes.slice(idByte, idByte + 4 * HASH_WORDS),
+    address: bytes.slice(AnnounceRequest.ENDPOINT_BYTE, portByte),
+    port: (bytes[portByte] << 8) | bytes[portByte + 1],
     updatedSeconds: stamp >>> 2,
-    uploaded: readCounter(words, detail + DETAIL_UPLOADED),
-    downloaded: readCounter(words, detail + DETAIL_DOWNLOADED),
-    left: readCounter(words, detail + DETAIL_LEFT),
+    uploaded: readNumber(words, AnnounceRequest.UPLOADED_WORD),
+    downloaded: readNumber(words, AnnounceRequest.DOWNLOADED_WORD),
+    left: readNumber(words, AnnounceRequest.LEFT_WORD),
     // Two bits of the stamp hold 0 to 2, which are events.
     event: (stamp & 3) as AnnounceEvent,
   };
 }
+
+/** What the peer at hand announced; a thread never reads two at a time. */
+const announced = new AnnounceRequest();
 
 /** A torrent's info hash, as 40 lowercase hex digits. */
 export function infoHashOf(words: Int32Array, torrent: number): string {
@@ -80,6 +77,6 @@ export function infoHashOf(words: Int32Array, torrent: number): string {
   return Buffer.from(words.buffer, first, 4 * HASH_WORDS).toString('hex');
 }
 
-function readCounter(words: Int32Array, high: number): bigint {
-  return (BigInt(words[high]) << 32n) | BigInt(words[high + 1] >>> 0);
+function readNumber(words: Int32Array, upper: number): bigint {
+  return (BigInt(words[upper]) << 32n) | BigInt(words[upper + 1] >>> 0);
 }
