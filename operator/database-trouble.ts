@@ -19,7 +19,7 @@ const ADVICE: readonly { readonly said: RegExp; readonly advice: (mysql: Mysql) 
   {
     said: /access denied/i,
     advice: ({ credentialsSecretRef: { name } }) =>
-      `correct username and password in the Secret ${name}; they are taken over without a restart`,
+      `correct username and password in the Secret ${name}; they are taken over by themselves`,
   },
   {
     said: /unknown database/i,

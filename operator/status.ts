@@ -104,6 +104,8 @@ interface Finding {
 /** More announces than this part from the cluster's own addresses mean that those of clients are hidden. */
 const HIDDEN_FRACTION = 0.5;
 const MAX_MESSAGE = 4096;
+/** More sentences about pods and volumes than these say nothing new. */
+const MAX_TROUBLES = 3;
 
 /** The status of a tracker; the one that it has, itself, when nothing in it changes. */
 export function trackerStatus(tracker: TorrustTracker, facts: StatusFacts): TrackerStatus {
@@ -269,8 +271,11 @@ function judgeProgress({ workload }: StatusFacts): Finding {
 function judgeDegradation(facts: StatusFacts): Finding {
   const problem = problemOf(facts, 'Degraded');
   if (problem !== undefined) return problem;
-  const [trouble] = facts.troubles;
-  if (trouble !== undefined) return finding('True', trouble.reason, `${trouble.about}: ${trouble.message}`);
+  const [worst] = facts.troubles;
+  if (worst !== undefined) {
+    const sentences = facts.troubles.map(({ about, message }) => `${about}: ${message}`);
+    return finding('True', worst.reason, sentences.slice(0, MAX_TROUBLES).join(' '));
+  }
   return finding('False', 'Settled', 'Everything that was asked for is there.');
 }
 

@@ -11,8 +11,10 @@ import type { KubeClient } from '../kube/client.ts';
 import { ApiError } from '../kube/kube-error.ts';
 import type { KubeLog } from '../kube/kube-log.ts';
 import { keyOf, type KubeObject } from '../kube/kube-object.ts';
+import { textAt } from '../json-path.ts';
 import type { ClusterCache } from './cluster-cache.ts';
 import { isAsApplied } from './field-ownership.ts';
+import { adviceOn } from './refusals.ts';
 
 /** What became of one object. */
 export type Applied =
@@ -23,8 +25,9 @@ export type Applied =
 
 /** Statuses of HTTP that say something about the object and not about the moment. */
 const REFUSALS: readonly number[] = [400, 403, 404, 405, 413, 422];
-/** What the server says of a volume that is to grow and may not. */
-const NO_GROWTH = /(resize|expand|expansion|shrunk|less than)/i;
+/** What the server says of a volume that is to grow and may not, and of one that nobody has provided yet. */
+const NO_GROWTH = /(resize|expand|expansion)/i;
+const NOT_BOUND = /immutable after creation except resources/;
 
 /** Applies objects, and remembers of each what the server made of it. */
 export class Applier {
@@ -113,20 +116,38 @@ function fingerprint(wanted: KubernetesObject, present: KubeObject): string {
     .digest('base64');
 }
 
-function refusal({ kind, metadata: { name } }: KubernetesObject, error: ApiError): Problem {
+function refusal(wanted: KubernetesObject, error: ApiError): Problem {
+  const { kind, metadata } = wanted;
   const said = detailOf(error);
-  if (kind === 'PersistentVolumeClaim' && NO_GROWTH.test(said)) {
+  const advice = kind === 'PersistentVolumeClaim' ? adviceOnGrowth(said, wanted) : undefined;
+  if (advice !== undefined) {
     return {
       condition: 'Degraded',
       reason: 'StorageFailed',
-      message: `The volume ${name} can not be made larger: ${said}. Use a StorageClass with allowVolumeExpansion, or ask for the former size.`,
+      message: `The volume ${metadata.name} can not be made larger: ${said}. ${advice}`,
     };
   }
+  const sentences = [
+    `The API server refuses the ${kind} ${metadata.name}: ${said}.`,
+    adviceOn(said, kind),
+    'Everything else is kept up.',
+  ];
   return {
     condition: 'Degraded',
     reason: 'ApplyFailed',
-    message: `The API server refuses the ${kind} ${name}: ${said}. Everything else is kept up.`,
+    message: sentences.filter((sentence) => sentence !== '').join(' '),
   };
+}
+
+/** What to do about a volume that is to grow and may not; undefined when something else is refused. */
+function adviceOnGrowth(said: string, claim: KubernetesObject): string | undefined {
+  if (NOT_BOUND.test(said)) {
+    return 'A volume grows when it is bound: it is tried again until then; see why its pod does not start.';
+  }
+  if (!NO_GROWTH.test(said)) return undefined;
+  const className = textAt(claim, 'spec', 'storageClassName') ?? '';
+  const named = className === '' ? 'its StorageClass' : `the StorageClass ${className}`;
+  return `If the driver of ${named} can grow volumes, set allowVolumeExpansion: true there, and this one grows by itself; if it can not, make a tracker of another name with the new size and move the data. The tracker runs on with the volume that it has.`;
 }
 
 /** The server's own sentence, without its full stop. */

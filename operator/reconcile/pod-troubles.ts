@@ -4,6 +4,9 @@
  */
 import type { PodTrouble } from '../status.ts';
 import { conditionOf, listAt, numberAt, textAt, valueAt } from '../json-path.ts';
+import { claimTroubles } from './claim-troubles.ts';
+import { latest, timeOf } from './event-times.ts';
+import { adviceOn } from './refusals.ts';
 
 /** Raw objects of one tracker. */
 export interface PodSurroundings {
@@ -31,7 +34,6 @@ const START_REASONS: readonly string[] = [
   'RunContainerError',
 ];
 const VOLUME_EVENTS: readonly string[] = ['FailedMount', 'FailedAttachVolume', 'FailedMapVolume'];
-const CLAIM_EVENTS: readonly string[] = ['ProvisioningFailed', 'VolumeResizeFailed', 'FailedBinding'];
 /** A pod that restarted this often and is not ready has more than a slow start. */
 const MANY_RESTARTS = 2;
 
@@ -39,9 +41,9 @@ const MANY_RESTARTS = 2;
 export function findTroubles({ pods, claim, events, now }: PodSurroundings): PodTrouble[] {
   const living = pods.filter((pod) => textAt(pod, 'metadata', 'deletionTimestamp') === undefined);
   return [
-    ...claimTroubles(claim, events),
+    ...refusedPods(living, events),
+    ...claimTroubles(claim, events, now),
     ...living.flatMap((pod) => podTrouble(pod, events, now)),
-    ...(living.length === 0 ? refusedPods(events) : []),
   ];
 }
 
@@ -99,48 +101,14 @@ function describeFailure(status: unknown, reason: string, message: string): stri
   return `${reason}${message === '' ? '' : `: ${message}`}${how}: ${hint}.`;
 }
 
-function claimTroubles(claim: unknown, events: readonly unknown[]): PodTrouble[] {
-  if (claim === undefined) return [];
-  const name = textAt(claim, 'metadata', 'name') ?? '';
-  const say = (message: string): PodTrouble[] => {
-    return [{ about: `PersistentVolumeClaim ${name}`, reason: 'StorageFailed', message }];
-  };
-  if (textAt(claim, 'status', 'phase') === 'Lost') {
-    return say('the volume behind the claim is gone: restore it, or delete the claim to begin anew.');
-  }
-  if (textAt(claim, 'status', 'phase') === 'Bound') return [];
-  const message = textAt(latest(events, CLAIM_EVENTS, name), 'message');
-  return message === undefined ? [] : say(`${message} (see storageClassName).`);
-}
-
-/** A workload that may not make its pods says so in events alone. */
-function refusedPods(events: readonly unknown[]): PodTrouble[] {
+/** A workload that may not make its pods says so in events alone. What was refused before the newest pod was made is past. */
+function refusedPods(living: readonly unknown[], events: readonly unknown[]): PodTrouble[] {
   const event = latest(events, ['FailedCreate']);
   if (event === undefined) return [];
-  const { kind, name } = {
-    kind: textAt(event, 'involvedObject', 'kind'),
-    name: textAt(event, 'involvedObject', 'name'),
-  };
-  return [{ about: `${kind} ${name}`, reason: 'PodRefused', message: textAt(event, 'message') ?? '' }];
-}
-
-/** The last event of some reasons, about one object or any. */
-function latest(events: readonly unknown[], reasons: readonly string[], about?: string): unknown {
-  const fitting = events.filter(
-    (event) =>
-      reasons.includes(textAt(event, 'reason') ?? '') &&
-      (about === undefined || textAt(event, 'involvedObject', 'name') === about),
-  );
-  return fitting.toSorted((one, other) => (timeOf(one) < timeOf(other) ? 1 : -1))[0];
-}
-
-/** RFC 3339 in UTC: texts are in the order of their times. */
-function timeOf(event: unknown): string {
-  return (
-    textAt(event, 'series', 'lastObservedTime') ??
-    textAt(event, 'lastTimestamp') ??
-    textAt(event, 'eventTime') ??
-    textAt(event, 'metadata', 'creationTimestamp') ??
-    ''
-  );
+  const made = living.map((pod) => textAt(pod, 'metadata', 'creationTimestamp') ?? timeOf(event)).toSorted();
+  if ((made.at(-1) ?? '') >= timeOf(event)) return [];
+  const kind = textAt(event, 'involvedObject', 'kind') ?? '';
+  const name = textAt(event, 'involvedObject', 'name') ?? '';
+  const said = (textAt(event, 'message') ?? '').replace(/\.$/, '');
+  return [{ about: `${kind} ${name}`, reason: 'PodRefused', message: `${said}. ${adviceOn(said, 'Pod')}` }];
 }

@@ -21,6 +21,7 @@ import type { Prober } from '../probe/prober.ts';
 import { type StatusFacts, trackerStatus } from '../status.ts';
 import { findWays } from '../ways.ts';
 import { Applier } from './applier.ts';
+import { isGrowing } from './claim-troubles.ts';
 import type { ClusterCache } from './cluster-cache.ts';
 import { Gathering } from './gathering.ts';
 import { readOwnership, readService } from './observation.ts';
@@ -45,6 +46,8 @@ export interface ReconcilerOptions {
 
 /** What a user has to mend may be mended where nobody tells us: it is looked at again after this. */
 const PROBLEM_SECONDS = 15;
+/** Why a volume does not grow is told in events, which nobody watches. */
+const GROWTH_SECONDS = 60;
 /** Pods that do not start are looked at again after a part of the time that they have taken. */
 const START_FRACTION = 0.25;
 const MIN_START_SECONDS = 5;
@@ -209,10 +212,13 @@ export class TrackerReconciler {
     signal: AbortSignal,
   ): Promise<StatusFacts['troubles']> {
     const isFine =
-      workload !== undefined && workload.ready >= workload.wanted && workload.updated >= workload.wanted;
-    if (isFine || isHibernating(tracker)) return [];
+      workload !== undefined &&
+      workload.isObserved &&
+      workload.ready >= workload.wanted &&
+      workload.updated >= workload.wanted;
+    const claim = objects.find(isClaim);
+    if ((isFine && !isGrowing(claim)) || isHibernating(tracker)) return [];
     const names = namesOf(tracker);
-    const claim = objects.find(({ kind }) => kind === 'PersistentVolumeClaim');
     const podNames = pods.map(({ metadata }) => metadata.name);
     // Replica sets are called after their Deployment, with a hash of their template.
     const isAbout = (name: string) =>
@@ -272,6 +278,10 @@ function readStored(raw: KubeObject) {
   return readTracker(rest);
 }
 
+function isClaim({ kind }: KubeObject): boolean {
+  return kind === 'PersistentVolumeClaim';
+}
+
 function isSameObject(object: KubeObject, wanted: KubernetesObject): boolean {
   return (
     object.kind === wanted.kind &&
@@ -314,13 +324,14 @@ function requeueSeconds(
   tracker: TorrustTracker,
   { nextAt, certificates }: Desired,
   { workload, now }: StatusFacts,
-  { problems }: Outcome,
+  { objects, problems }: Outcome,
 ): number | undefined {
   const ends = certificates.map(({ notAfter }) => notAfter).filter((end) => end > now);
   const dueSeconds = [...(nextAt === undefined ? [] : [nextAt]), ...ends].map(
     (time) => Math.max(0, time.getTime() - now.getTime()) / 1000,
   );
   if (problems.length > 0) dueSeconds.push(PROBLEM_SECONDS);
+  if (isGrowing(objects.find(isClaim))) dueSeconds.push(GROWTH_SECONDS);
   const isStarting = workload === undefined || workload.ready < workload.wanted || workload.wanted === 0;
   if (isStarting && !isHibernating(tracker)) {
     const ready = tracker.status?.conditions?.find(({ type }) => type === 'Ready');

@@ -4,64 +4,18 @@
  */
 import assert from 'node:assert/strict';
 import { describe, test, type TestContext } from 'node:test';
-import type { NamedObject } from '../../apiserver/client.ts';
 import { useApiServer } from '../../apiserver/server.ts';
-import { trackerDefinitionObject, trackerObject } from '../../apiserver/trackers.ts';
+import { trackerDefinitionObject } from '../../apiserver/trackers.ts';
 import { selfSigned } from '../../api/certificates.ts';
 import { needs } from '../../support/parts.ts';
 import { waitFor } from '../../support/waiting.ts';
 import { at } from '../environments.ts';
-import {
-  makeNamespace,
-  objectIn,
-  playPod,
-  playWorkload,
-  sentence,
-  startOperator,
-  told,
-  waitForObject,
-} from './running-operator.ts';
+import { objectIn, playPod, playWorkload, waitForObject } from './running-operator.ts';
+import { enterScene, type Scene } from './scene.ts';
 
 const server = useApiServer(({ admin }) => admin.install([trackerDefinitionObject()]));
 
-/** A cluster with an operator and a namespace, and what a test does there. */
-interface Scene {
-  readonly namespace: string;
-  apply(object: NamedObject): Promise<unknown>;
-  tracker(spec: object): NamedObject;
-  secret(name: string, stringData: Record<string, string>): NamedObject;
-  /** Waits until a condition of the tracker says so. */
-  sees(type: string, state: string, message?: RegExp): Promise<void>;
-}
-
-async function enter(context: TestContext): Promise<Scene> {
-  await startOperator(context, server());
-  const namespace = await makeNamespace(server());
-  return {
-    namespace,
-    apply: (object) => server().admin.apply(object),
-    tracker: (spec) => trackerObject('public', spec, namespace),
-    // Applied by force as a whole: what an earlier one had and this one lacks goes.
-    secret: (name, stringData) => ({
-      ...objectIn(namespace, 'v1', 'Secret', name),
-      data: Object.fromEntries(
-        Object.entries(stringData).map(([key, value]) => [key, Buffer.from(value).toString('base64')]),
-      ),
-    }),
-    async sees(type, state, message = /./) {
-      const object = trackerObject('public', {}, namespace);
-      let last = '';
-      try {
-        await waitForObject(server(), object, `${type} is ${state}`, (found) => {
-          last = `${told(found, type)}: ${sentence(found, type)}`;
-          return told(found, type) === state && message.test(sentence(found, type));
-        });
-      } catch (error) {
-        throw new Error(`at last it was ${last}`, { cause: error });
-      }
-    },
-  };
-}
+const enter = (context: TestContext) => enterScene(context, server());
 
 const MYSQL = { mysql: { host: 'db', database: 'torrust', credentialsSecretRef: { name: 'db' } } };
 

@@ -73,31 +73,18 @@ describe('A sentence tells of', () => {
       about: 'StorageFailed Pod sample-0',
       told: /^the last$/,
     },
-    'a claim that nobody fulfils': {
-      claim: { metadata: { name: 'sample-data' }, status: { phase: 'Pending' } },
-      events: [
-        event(
-          'ProvisioningFailed',
-          'PersistentVolumeClaim',
-          'sample-data',
-          'storageclass "x" not found',
-          LATE,
-        ),
-      ],
-      about: 'StorageFailed PersistentVolumeClaim sample-data',
-      told: /^storageclass "x" not found \(see storageClassName\)\.$/,
-    },
-    'a volume that is lost': {
-      claim: { metadata: { name: 'sample-data' }, status: { phase: 'Lost' } },
-      about: 'StorageFailed PersistentVolumeClaim sample-data',
-      told: /restore it/,
-    },
     'a workload that may not make its pods': {
       events: [
         event('FailedCreate', 'StatefulSet', 'sample', 'no PriorityClass with name trackers was found', LATE),
       ],
       about: 'PodRefused StatefulSet sample',
-      told: /no PriorityClass/,
+      told: /no PriorityClass with name trackers was found\. Create the PriorityClass, or correct spec\.priorityClassName\.$/,
+    },
+    'a workload that may not make its next pod': {
+      pods: [{ ...pod({ phase: 'Running' }), metadata: { name: 'sample-0', creationTimestamp: EARLY } }],
+      events: [event('FailedCreate', 'ReplicaSet', 'sample-5d4', 'exceeded quota: small', LATE)],
+      about: 'PodRefused ReplicaSet sample-5d4',
+      told: /^exceeded quota: small\. Raise the ResourceQuota/,
     },
   };
   for (const [title, { pods = [], claim, events = [], about, told }] of Object.entries(cases)) {
@@ -119,11 +106,12 @@ describe('Nothing is said of', () => {
     'a pod that goes': {
       pods: [{ ...waiting('ImagePullBackOff'), metadata: { name: 'sample-0', deletionTimestamp: LATE } }],
     },
-    'a claim that waits for its pod': {
-      claim: { metadata: { name: 'sample-data' }, status: { phase: 'Pending' } },
-    },
     'what was refused once, when the pod is there': {
       pods: [pod({ phase: 'Running' })],
+      events: [event('FailedCreate', 'StatefulSet', 'sample', 'refused', EARLY)],
+    },
+    'what was refused before the newest pod was made': {
+      pods: [{ ...pod({ phase: 'Running' }), metadata: { name: 'sample-0', creationTimestamp: LATE } }],
       events: [event('FailedCreate', 'StatefulSet', 'sample', 'refused', EARLY)],
     },
   };

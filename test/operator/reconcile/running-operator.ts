@@ -135,8 +135,17 @@ export async function startOperator(
   return { controller, events, complaints, lines, requests, stop };
 }
 
-/** A namespace of the test's own. It is left behind: without a namespace controller none goes away. */
+/**
+ * A namespace of the test's own, in a cluster with a default StorageClass. It is left behind: without a namespace
+ * controller none goes away.
+ */
 export async function makeNamespace(server: ApiServer): Promise<string> {
+  await server.admin.apply({
+    apiVersion: 'storage.k8s.io/v1',
+    kind: 'StorageClass',
+    metadata: { name: 'standard', annotations: { 'storageclass.kubernetes.io/is-default-class': 'true' } },
+    provisioner: 'example.com/disk',
+  });
   const name = `test-${randomBytes(4).toString('hex')}`;
   await server.admin.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
   return name;
