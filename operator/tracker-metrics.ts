@@ -11,6 +11,13 @@ import { type KubeObject, keyOf } from './kube/kube-object.ts';
 const STATES = ['ready', 'not_ready', 'asleep', 'paused'] as const;
 type State = (typeof STATES)[number];
 
+/** Gauges of prom-client that are named like counters; the same by type have right names. */
+const MISNAMED = [
+  'nodejs_active_handles_total',
+  'nodejs_active_requests_total',
+  'nodejs_active_resources_total',
+];
+
 /** Fine enough for a process whose work comes in pieces of milliseconds. */
 const EVENT_LOOP_PRECISION_MILLIS = 20;
 
@@ -24,6 +31,7 @@ export function createTrackerMetrics(
   trackers: () => readonly KubeObject[] | undefined,
 ): void {
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: EVENT_LOOP_PRECISION_MILLIS });
+  for (const name of MISNAMED) registry.removeSingleMetric(name);
   const buildInfo = new Gauge({
     name: 'torrust_operator_build_info',
     help: 'Always 1; the version is a label.',

@@ -56,7 +56,7 @@ import { Store } from './swarm/store.ts';
 import type { Log, Logger } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import type { Tracing } from './telemetry/tracing.ts';
-import { apiObserver, databaseHooks, healthObserver, openTracing } from './run/tracing.ts';
+import { apiObserver, databaseHooks, followRequests, healthObserver, openTracing } from './run/tracing.ts';
 import { UndoStack } from './run/undo-stack.ts';
 
 export type { RunningService } from './run/services.ts';
@@ -158,10 +158,12 @@ async function startParts(options: StartOptions, started: UndoStack): Promise<Ru
 
   const workers = supportedThreads(workerCount(config));
   const hooks = databaseHooks(metrics, tracing);
+  const requests = followRequests(config, tracing, maxThreads(workers));
+  started.add(() => requests.stop());
   const core: Core = {
     ...(await startCore(options, inputs, workers, whereabouts, hooks, started)),
     ...(tracing !== null && { observe: apiObserver(tracing) }),
-    traces: tracing === null ? undefined : { udpEvery: config.telemetry.udp_every },
+    traces: requests.settings,
   };
   const snapshots = new SnapshotKeeper({ ...core, ...options, logger }, config.swarm.snapshot);
   whereabouts.snapshots = snapshots;
@@ -174,6 +176,7 @@ async function startParts(options: StartOptions, started: UndoStack): Promise<Ru
       inputs,
       reloads,
       snapshots: () => snapshots.figures,
+      spans: requests.spans,
       networkThreads: () => whereabouts.networkThreads,
       isReady: () => obstacles.size === 0,
     },
@@ -183,7 +186,6 @@ async function startParts(options: StartOptions, started: UndoStack): Promise<Ru
   // The last snapshot is written when the network threads have ended.
   started.add((millisLeft) => snapshots.stop(share(millisLeft, STOP_MILLIS, LEFT_BY_SNAPSHOT_MILLIS)));
   const threads = await startThreads(config, inputs, core, workers, options, started);
-  if (tracing !== null) threads.network.onTraced = (request) => tracing.addRequest(request);
   snapshots.begin();
   whereabouts.networkThreads = threads.network.size;
   services.push(...threads.services);

@@ -35,8 +35,7 @@ const policy = Policy.attach(setup.policy);
 const tracker = new Tracker(Store.attach(setup.store), Access.attach(setup.access), policy);
 const gate = new Gate(setup.gate, setup.gateSettings, policy, rows.row(setup.index));
 const load = new ThreadLoad(rows.row(setup.index), THREAD_LOAD_AT);
-const traces =
-  setup.traces && new RequestTraces(setup.traces, (request) => report({ kind: 'traced', request }));
+const traces = setup.traces && new RequestTraces(setup.traces, setup.index);
 const services = setup.places.map((place) => ({
   tracker,
   traces,

@@ -4,6 +4,7 @@
  * head holds those jobs alone that are ours.
  */
 import type { DashboardSpec } from './panels.ts';
+import { processPanels } from './process-panels.ts';
 
 const CHOSEN = 'job=~"$job", instance=~"$instance"';
 const rate = (metric: string, more = '') => `rate(${metric}{${CHOSEN}${more}}[$__rate_interval])`;
@@ -263,20 +264,7 @@ export const OPERATOR_DASHBOARD: DashboardSpec = {
           unit: 'short',
           queries: [{ expr: rate('process_cpu_seconds_total'), legend: '{{instance}}' }],
         },
-        {
-          kind: 'graph',
-          title: 'Memory',
-          description: 'Resident memory of each operator.',
-          unit: 'bytes',
-          queries: [{ expr: `process_resident_memory_bytes{${CHOSEN}}`, legend: '{{instance}}' }],
-        },
-        {
-          kind: 'graph',
-          title: 'Delay of the event loop',
-          description: 'How long the one thread of the operator keeps others waiting (p99).',
-          unit: 's',
-          queries: [{ expr: `nodejs_eventloop_lag_p99_seconds{${CHOSEN}}`, legend: '{{instance}}' }],
-        },
+        ...processPanels(CHOSEN, 'does all of the work here'),
       ],
     },
   ],

@@ -1,5 +1,7 @@
 /** The dashboard of one tracker, or of a few side by side: whether it is well, what it does, and what hinders it. */
 import type { DashboardSpec, VariableSpec } from './panels.ts';
+import { processPanels } from './process-panels.ts';
+import { tracePanels } from './trace-panels.ts';
 
 /** The trackers that are chosen at the head of a dashboard. */
 export const CHOSEN = 'job=~"$job", instance=~"$instance"';
@@ -589,32 +591,9 @@ export const TRACKER_DASHBOARD: DashboardSpec = {
             { expr: threadDelay(0.99), legend: '{{sockets}} 99th percentile' },
           ],
         },
-        {
-          kind: 'graph',
-          title: 'Resident memory',
-          description: 'Memory of the process in RAM, the swarms included.',
-          unit: 'bytes',
-          queries: [
-            {
-              expr: `sum by (instance) (process_resident_memory_bytes{${CHOSEN}})`,
-              legend: '{{instance}}',
-            },
-          ],
-        },
-        {
-          kind: 'graph',
-          title: 'Delay of the main thread',
-          description:
-            'How late the event loop of the main thread is, which serves the APIs and metrics. Packets do not wait for it.',
-          unit: 's',
-          queries: [
-            {
-              expr: `max by (instance) (nodejs_eventloop_lag_p99_seconds{${CHOSEN}})`,
-              legend: '{{instance}}',
-            },
-          ],
-        },
+        ...processPanels(CHOSEN, 'serves the APIs and metrics. Packets do not wait for it'),
       ],
     },
+    { title: 'Traces', panels: tracePanels(CHOSEN) },
   ],
 };

@@ -8,6 +8,7 @@ import { Worker } from 'node:worker_threads';
 import { listTorrents } from '../../tracker/api/torrent-list.ts';
 import { Access } from '../../tracker/access.ts';
 import { readMetrics, ReloadRecord } from '../../tracker/run/metrics.ts';
+import { NO_SPANS } from '../../tracker/run/tracing.ts';
 import { CounterRows } from '../../tracker/swarm/counters.ts';
 import { Store } from '../../tracker/swarm/store.ts';
 import { Metrics } from '../../tracker/telemetry/metrics.ts';
@@ -166,19 +167,22 @@ const NO_SNAPSHOTS = {
 async function scrapeMetrics(store: Store): Promise<number> {
   const startMillis = performance.now();
   await metrics.write(
-    readMetrics({
-      store,
-      counters: CounterRows.create(2, 2),
-      access: Access.create(),
-      bans: { size: 0 },
-      database: null,
-      completedSync: null,
-      inputs: { trackerCertificates: [], apiCertificate: null },
-      reloads: new ReloadRecord(metrics),
-      snapshots: () => NO_SNAPSHOTS,
-      networkThreads: () => 2,
-      isReady: () => true,
-    }),
+    readMetrics(
+      {
+        store,
+        counters: CounterRows.create(2, 2),
+        access: Access.create(),
+        bans: { size: 0 },
+        database: null,
+        completedSync: null,
+        inputs: { trackerCertificates: [], apiCertificate: null },
+        reloads: new ReloadRecord(metrics),
+        snapshots: () => NO_SNAPSHOTS,
+        networkThreads: () => 2,
+        isReady: () => true,
+      },
+      NO_SPANS,
+    ),
   );
   const millis = performance.now() - startMillis;
   await sleep(SCRAPE_PAUSE_MILLIS);

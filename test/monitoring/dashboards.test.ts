@@ -9,7 +9,7 @@ import { describe, test } from 'node:test';
 import { DASHBOARDS, monitoringFiles, TRACKER_DASHBOARDS } from '../../charts/monitoring/generate.ts';
 import { OPERATOR_ALERTING_GROUP } from '../../charts/monitoring/operator-rules.ts';
 import { ALERTING_GROUP, RECORDING_GROUP } from '../../charts/monitoring/rules.ts';
-import { METRIC_NAMES } from './metric-names.ts';
+import { METRIC_NAMES, NOT_SHOWN, PROCESS_METRIC_NAMES } from './metric-names.ts';
 import { dashboardQueries, metricsIn, readDashboard } from './queries.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -121,10 +121,20 @@ describe('Metrics of the tracker', () => {
     assert.deepEqual(orphans, []);
   });
 
+  test('that Node.js adds are so too, or there is a reason why not', () => {
+    const hidden = Object.keys(NOT_SHOWN);
+    const orphans = PROCESS_METRIC_NAMES.filter((name) => !asked.has(name) && !hidden.includes(name));
+    assert.deepEqual(orphans, []);
+    const untrue = hidden.filter((name) => asked.has(name) || !PROCESS_METRIC_NAMES.includes(name));
+    assert.deepEqual(untrue, [], 'on a panel, or not there at all');
+  });
+
   test('that a panel or a rule asks for exist', () => {
     const records = RECORDING_GROUP.rules.map(({ record }) => record);
     const unknown = [...asked].filter(
-      (name) => name.includes('torrust') && !METRIC_NAMES.includes(name) && !records.includes(name),
+      (name) =>
+        /torrust|^process_|^nodejs_/.test(name) &&
+        ![...METRIC_NAMES, ...PROCESS_METRIC_NAMES, ...records].includes(name),
     );
     assert.deepEqual(unknown, []);
   });

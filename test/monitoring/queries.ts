@@ -55,8 +55,8 @@ export function dashboardQueries(file: string): string[] {
   ];
 }
 
-/** The metrics that a query asks for; a histogram by its own name, without `_bucket`. */
+/** The metrics that a query asks for; a histogram by its own name, without `_bucket`, `_sum` or `_count`. */
 export function metricsIn(expr: string): string[] {
   const names = expr.match(/[a-zA-Z_:][\w:]*(?=\s*[{[)]|\s*$|\s+(?:offset|==|-|\/|<|>)|,)/g) ?? [];
-  return names.filter((name) => METRIC.test(name)).map((name) => name.replace(/_bucket$/, ''));
+  return names.filter((name) => METRIC.test(name)).map((name) => name.replace(/_(?:bucket|sum|count)$/, ''));
 }

@@ -6,7 +6,6 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import type { TestContext } from 'node:test';
 import type { SocketAddress } from '../../tracker/config/address.ts';
 import { AnnounceEvent, type AddressFamily } from '../../tracker/protocol/model.ts';
 import {
@@ -17,6 +16,7 @@ import {
   type UdpAnnounce,
   type UdpReply,
 } from '../../tracker/protocol/udp-client.ts';
+import type { Cleaner } from '../support/tracker-process.ts';
 import type { Counts } from './tracker-threads.ts';
 
 const DEADLINE_MILLIS = 10_000;
@@ -60,7 +60,7 @@ export class UdpClient {
 
   /** Opens a socket on a local address that is closed after the test; `host` is how it reaches the tracker. */
   static async open(
-    context: TestContext,
+    context: Cleaner,
     tracker: SocketAddress,
     local = '127.0.0.1',
     host = local.includes(':') ? '::1' : '127.0.0.1',

@@ -7,7 +7,8 @@ describe('The value of a header', () => {
     'is found whatever the letters of its name': { lines: ['Host: a', 'TraceParent: 00-1'], value: '00-1' },
     'is found in the last line': { lines: ['traceparent:x'], value: 'x' },
     'has no spaces around it': { lines: ['traceparent: \t a b \t'], value: 'a b' },
-    'is that of the first of several': { lines: ['traceparent: 1', 'traceparent: 2'], value: '1' },
+    'is that of all, joined by commas': { lines: ['traceparent: 1', 'a: b', 'TraceParent: 2'], value: '1,2' },
+    'is a comma for two that are empty': { lines: ['traceparent:', 'traceparent: '], value: ',' },
     'is none when only names like it are there': {
       lines: ['x-traceparent: 1', 'traceparents: 2', 'traceparent'],
       value: '',

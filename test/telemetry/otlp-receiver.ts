@@ -18,6 +18,8 @@ export interface ReceivedSpan {
   readonly traceId: string;
   readonly spanId: string;
   readonly parentId: string;
+  /** The `tracestate` of the trace, `''` for none. */
+  readonly traceState: string;
   /** 1 internal, 2 server, 3 client. */
   readonly kind: number;
   readonly durationMillis: number;
@@ -108,6 +110,7 @@ function decodeSpan(span: Buffer, resource: ReceivedSpan['resource']): ReceivedS
     traceId: hex(1),
     spanId: hex(2),
     parentId: hex(4),
+    traceState: first(3)?.bytes.toString() ?? '',
     name: first(5)?.bytes.toString() ?? '',
     kind: Number(first(6)?.value ?? 0n),
     durationMillis: Number(nanos(8) - nanos(7)) / 1_000_000,

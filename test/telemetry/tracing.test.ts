@@ -1,54 +1,19 @@
 /** Traces of a real tracker at a real collector: what arrives, and that nobody notices a collector that fails. */
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
-import { join } from 'node:path';
-import { describe, test, type TestContext } from 'node:test';
+import { describe, test } from 'node:test';
 import { wantsTracing } from '../../tracker/telemetry/tracing.ts';
 import { announce, announceTarget, get } from '../net/http-exchange.ts';
 import { SOCKET_PATHS } from '../net/tracker-threads.ts';
 import { newInfoHash, UdpClient } from '../net/udp-exchange.ts';
 import { TOKEN } from '../reload/live-tracker.ts';
-import { type PartialConfig, startTrackerProcess, temporaryFolder } from '../support/tracker-process.ts';
+import { startTrackerProcess } from '../support/tracker-process.ts';
 import { waitFor } from '../support/waiting.ts';
-import { type Manner, openOtlpReceiver, type OtlpReceiver, type ReceivedSpan } from './otlp-receiver.ts';
+import { scrape } from './exposition.ts';
+import { openOtlpReceiver, type ReceivedSpan } from './otlp-receiver.ts';
+import { newTrace, startTraced } from './traced-tracker.ts';
 
 const ANY = { bind_address: '127.0.0.1:0' };
-/** Spans are sent soon, so that no test waits for the usual five seconds. */
-const SOON = { OTEL_BSP_SCHEDULE_DELAY: '100' };
 const KEY = 'abcdefghijklmnopqrstuvwxyz012345';
-
-function newTrace(): { readonly traceId: string; readonly parentId: string; readonly header: string } {
-  const traceId = randomBytes(16).toString('hex');
-  const parentId = randomBytes(8).toString('hex');
-  return { traceId, parentId, header: `00-${traceId}-${parentId}-01` };
-}
-
-function everything(folder: string): PartialConfig {
-  return {
-    core: { database: { driver: 'sqlite3', path: join(folder, 'tracker.db') } },
-    udp_trackers: [ANY],
-    http_trackers: [ANY],
-    http_api: { ...ANY, access_tokens: { admin: TOKEN } },
-  };
-}
-
-async function startTraced(
-  context: TestContext,
-  receiver: OtlpReceiver,
-  config: PartialConfig = {},
-  env: Record<string, string> = {},
-) {
-  const folder = temporaryFolder(context);
-  return startTrackerProcess(
-    context,
-    {
-      ...everything(folder),
-      telemetry: { otlp_endpoint: receiver.url, udp_every: 1 },
-      ...config,
-    },
-    { folder, env: { ...SOON, ...env } },
-  );
-}
 
 describe('Traces show', () => {
   for (const sockets of SOCKET_PATHS) {
@@ -147,6 +112,7 @@ describe('Traces show', () => {
       {
         POD_NAME: 'tracker-0',
         POD_NAMESPACE: 'torrents',
+        POD_UID: '5a1c9a3e-7f4f-4d0c-a64f-0a4b6a1f2c3d',
         NODE_NAME: 'node-7',
         OTEL_RESOURCE_ATTRIBUTES: 'k8s.namespace.name=said-by-hand,team=a%20b',
       },
@@ -156,6 +122,7 @@ describe('Traces show', () => {
     assert.equal(resource['service.name'], 'torrust-tracker');
     assert.match(String(resource['service.version']), /^\d+\.\d+\.\d+/);
     assert.equal(resource['k8s.pod.name'], 'tracker-0');
+    assert.equal(resource['k8s.pod.uid'], '5a1c9a3e-7f4f-4d0c-a64f-0a4b6a1f2c3d');
     assert.equal(resource['k8s.node.name'], 'node-7');
     assert.equal(resource['k8s.namespace.name'], 'said-by-hand');
     assert.equal(resource['team'], 'a b');
@@ -186,38 +153,20 @@ test('A ratio of 0 keeps only the traces of callers', async (context) => {
   assert.deepEqual(others, []);
 });
 
-describe('Nobody notices a collector that', { concurrency: 2 }, () => {
-  const cases: Record<string, Manner | 'down'> = {
-    'is not there': 'down',
-    'refuses everything': 'refuses',
-    'answers after seconds': 'is slow',
-    'takes connections and never answers': 'is silent',
-  };
-  for (const [title, manner] of Object.entries(cases)) {
-    test(title, async (context) => {
-      const receiver = await openOtlpReceiver(context, manner === 'down' ? 'takes' : manner);
-      // Port 9 is "discard", which nobody serves.
-      const url = manner === 'down' ? 'http://127.0.0.1:9' : receiver.url;
-      // The SDK would wait for a minute.
-      const env = { OTEL_EXPORTER_OTLP_TIMEOUT: '60000', OTEL_BSP_EXPORT_TIMEOUT: '60000' };
-      const telemetry = { otlp_endpoint: url, udp_every: 1 };
-      const tracker = await startTraced(context, receiver, { telemetry }, env);
-      const client = await UdpClient.open(context, tracker.udp[0]);
-      for (let i = 0; i < 200; i++) {
-        await announce(tracker.http[0], newInfoHash());
-        await client.connect();
-      }
-      if (manner !== 'down') await waitFor('something sent', () => receiver.requests() > 0);
-      assert.equal((await fetch(`${tracker.health}/readyz`)).status, 200);
-      const beganMillis = performance.now();
-      assert.deepEqual(await tracker.stop(), { code: 0, signal: null });
-      const tookMillis = performance.now() - beganMillis;
-      assert.ok(tookMillis < 15_000, `it took ${tookMillis} ms to stop`);
-      assert.equal(tracker.stderr(), '');
-      const lines = tracker.log().filter(({ level }) => level !== 'info');
-      assert.ok(lines.length < 5 && lines.every(({ level }) => level === 'warn'), JSON.stringify(lines));
-    });
+test('The metrics tell how many spans the collector took', async (context) => {
+  const receiver = await openOtlpReceiver(context);
+  const tracker = await startTraced(context, receiver);
+  for (let i = 0; i < 40; i++) await announce(tracker.http[0], newInfoHash());
+  const isAnnounce = ({ name }: ReceivedSpan) => name === 'GET /announce';
+  await waitFor('all of them', () => receiver.spans.filter(isAnnounce).length === 40);
+  const exposition = await waitFor('the count', async () => {
+    const found = await scrape(tracker.metrics);
+    return found.value('torrust_tracker_spans_total', { outcome: 'sent' }) === receiver.spans.length && found;
+  });
+  for (const outcome of ['failed', 'queue_full', 'thread_full']) {
+    assert.equal(exposition.value('torrust_tracker_spans_total', { outcome }), 0);
   }
+  assert.equal(exposition.value('torrust_tracker_spans_waiting_limit'), 2048);
 });
 
 test('A collector that is away is told of in words, outside of any trace', async (context) => {

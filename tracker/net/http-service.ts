@@ -32,13 +32,7 @@ import { readIpText } from '../protocol/ip-text.ts';
 import type { Gate } from '../gate.ts';
 import { Counter, LATENCIES_AT, REFUSALS_AT, TURNOVER_AT } from '../swarm/counters.ts';
 import { HTTP_SAMPLE_EVERY, LatencyKind, recordLatency } from '../swarm/latencies.ts';
-import {
-  REFUSAL_REASONS,
-  refusalPlace,
-  RefusalReason,
-  REQUEST_KINDS,
-  RequestKind,
-} from '../swarm/refusals.ts';
+import { refusalPlace, RefusalReason, RequestKind } from '../swarm/refusals.ts';
 import { countChange } from '../swarm/turnover.ts';
 import { type Tracker, Verdict } from '../tracker.ts';
 import { parseExternalAddress, publicAddress } from './external-address.ts';
@@ -88,8 +82,12 @@ export class HttpService {
   /** Status and content type of the last answer; no content type when there is no body. */
   status = 0;
   contentType = '';
-  /** The trace that the next request belongs to (its header `traceparent`). The socket sets it when `isTraced`. */
+  /**
+   * The trace that the next request belongs to (W3C Trace Context): its headers of these names, several of one joined by
+   * commas. The socket sets them when `isTraced`.
+   */
   traceparent = '';
+  tracestate = '';
 
   readonly #setup: HttpListenerSetup;
   readonly #tracker: Tracker;
@@ -209,7 +207,9 @@ export class HttpService {
 
   /** Reads the trace of a request from its header lines, when requests are traced. */
   readTrace(bytes: Uint8Array, start: number, end: number): void {
-    if (this.isTraced) this.traceparent = findHeader(bytes, start, end, 'traceparent');
+    if (!this.isTraced) return;
+    this.traceparent = findHeader(bytes, start, end, 'traceparent');
+    this.tracestate = this.traceparent === '' ? '' : findHeader(bytes, start, end, 'tracestate');
   }
 
   /** Whether requests are traced, so that a socket has to tell their traces. */
@@ -221,9 +221,12 @@ export class HttpService {
     const { family } = source;
     const beganMillis = performance.now();
     const bodyBytes = this.#serveMeasured(bytes, source, forwardedFor);
-    const kind = REQUEST_KINDS[this.#kind];
-    const outcome = this.contentType === SUCCESS_CONTENT_TYPE ? 'ok' : REFUSAL_REASONS[this.#reason];
-    traces.offer({ protocol: 'http', kind, family, outcome, traceparent: this.traceparent }, beganMillis);
+    const { traceparent, tracestate } = this;
+    const refusal = this.contentType === SUCCESS_CONTENT_TYPE ? null : this.#reason;
+    traces.offer(
+      { protocol: 'http', kind: this.#kind, family, refusal, traceparent, tracestate },
+      beganMillis,
+    );
     return bodyBytes;
   }
 

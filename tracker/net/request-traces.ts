@@ -1,44 +1,32 @@
 /**
- * Requests that network threads offer to the traces. A thread makes no span itself: it posts what it knows of a request
- * to the main thread, where the SDK is (`telemetry/tracing.ts`). It posts a bounded number a second, so that a flood
- * of requests becomes no flood of messages; what is beyond is not traced.
+ * Requests that network threads offer to the traces. A thread makes no span itself: it writes what it knows of a request
+ * into its ring (`trace-ring.ts`), and the main thread, where the SDK is (`telemetry/tracing.ts`), looks there ten times
+ * a second. So a flood of requests becomes no flood of spans: what finds no room is counted and not traced.
  */
-import type { RefusalReasonName, RequestKindName } from '../swarm/refusals.ts';
 import { UDP_SAMPLE_EVERY } from '../swarm/latencies.ts';
-import type { AddressFamily } from '../protocol/model.ts';
+import { createTraceRings, type RequestRecord, TraceRing } from './trace-ring.ts';
 
-/** How requests are chosen; can be posted to a worker. */
+/** How requests are chosen, and where they go; can be posted to a worker. */
 export interface RequestTraceSettings {
   /** One UDP request in so many; 0: none. */
   readonly udpEvery: number;
+  /** The rings of the threads. */
+  readonly rings: SharedArrayBuffer;
 }
 
-/** A request that was answered. No address and nothing that a client sent, but for `traceparent`. */
-export interface TracedRequest {
-  readonly protocol: 'udp' | 'http';
-  readonly kind: RequestKindName;
-  readonly family: AddressFamily;
-  readonly outcome: 'ok' | RefusalReasonName;
-  /** Milliseconds since 1970, with fraction. */
-  readonly startMillis: number;
-  readonly durationMillis: number;
-  /** The trace that the client's request belongs to (W3C Trace Context); `''` for none. */
-  readonly traceparent: string;
+/** Settings with rings for so many threads. */
+export function requestTraceSettings(udpEvery: number, threads: number): RequestTraceSettings {
+  return { udpEvery, rings: createTraceRings(threads) };
 }
-
-const WINDOW_MILLIS = 100;
-const MAX_PER_WINDOW = 100;
 
 export class RequestTraces {
-  readonly #post: (request: TracedRequest) => void;
+  readonly #ring: TraceRing;
   /** One in so many of the UDP requests that are measured; 0: none. */
   readonly #measuredEvery: number;
   #untilTraced: number;
-  #windowEndMillis = 0;
-  #left = 0;
 
-  constructor({ udpEvery }: RequestTraceSettings, post: (request: TracedRequest) => void) {
-    this.#post = post;
+  constructor({ udpEvery, rings }: RequestTraceSettings, thread: number) {
+    this.#ring = new TraceRing(rings, thread);
     this.#measuredEvery = Math.ceil(udpEvery / UDP_SAMPLE_EVERY);
     this.#untilTraced = this.#measuredEvery;
   }
@@ -50,16 +38,9 @@ export class RequestTraces {
     return true;
   }
 
-  /** Offers a request that began at `beganMillis` of this thread's `performance.now()`. */
-  offer(request: Omit<TracedRequest, 'startMillis' | 'durationMillis'>, beganMillis: number): void {
-    const nowMillis = performance.now();
-    if (nowMillis >= this.#windowEndMillis) {
-      this.#windowEndMillis = nowMillis + WINDOW_MILLIS;
-      this.#left = MAX_PER_WINDOW;
-    }
-    if (this.#left === 0) return;
-    this.#left--;
-    const startMillis = performance.timeOrigin + beganMillis;
-    this.#post({ ...request, startMillis, durationMillis: nowMillis - beganMillis });
+  /** Offers a request that began at `beganMillis` of this thread's `performance.now()` and ends now. */
+  offer(request: Omit<RequestRecord, 'startMillis' | 'durationMillis'>, beganMillis: number): void {
+    const durationMillis = performance.now() - beganMillis;
+    this.#ring.write({ ...request, startMillis: performance.timeOrigin + beganMillis, durationMillis });
   }
 }

@@ -45,13 +45,7 @@ import {
 } from '../protocol/udp.ts';
 import { Counter, LATENCIES_AT, REFUSALS_AT, TURNOVER_AT } from '../swarm/counters.ts';
 import { LatencyKind, recordLatency, UDP_SAMPLE_EVERY } from '../swarm/latencies.ts';
-import {
-  REFUSAL_REASONS,
-  refusalPlace,
-  RefusalReason,
-  REQUEST_KINDS,
-  RequestKind,
-} from '../swarm/refusals.ts';
+import { refusalPlace, RefusalReason, RequestKind } from '../swarm/refusals.ts';
 import { countChange } from '../swarm/turnover.ts';
 import { type Tracker, Verdict } from '../tracker.ts';
 import { parseExternalAddress, publicAddress } from './external-address.ts';
@@ -402,9 +396,11 @@ export class UdpService {
   }
 
   #trace(traces: RequestTraces, { family }: PeerAddress, beganMillis: number, action: number): void {
-    const kind = REQUEST_KINDS[this.#kind];
-    const outcome = action === UdpAction.error ? REFUSAL_REASONS[this.#reason] : 'ok';
-    traces.offer({ protocol: 'udp', kind, family, outcome, traceparent: '' }, beganMillis);
+    const refusal = action === UdpAction.error ? this.#reason : null;
+    traces.offer(
+      { protocol: 'udp', kind: this.#kind, family, refusal, traceparent: '', tracestate: '' },
+      beganMillis,
+    );
   }
 
   #counts(): boolean {

@@ -17,6 +17,7 @@ import type {
   ConfigReadings,
   Readings,
   SnapshotReadings,
+  SpanReadings,
 } from '../telemetry/readings.ts';
 import { readVersion } from '../telemetry/version.ts';
 import type { CompletedSync } from './completed-sync.ts';
@@ -36,6 +37,7 @@ export interface MetricsParts {
   readonly inputs: Pick<Inputs, 'trackerCertificates' | 'apiCertificate'>;
   readonly reloads: ReloadRecord;
   readonly snapshots: () => SnapshotReadings;
+  readonly spans: () => Promise<SpanReadings>;
   readonly networkThreads: () => number;
   readonly isReady: () => boolean;
 }
@@ -49,7 +51,7 @@ export async function openMetrics(
 ): Promise<{ readonly server: ApiServer; readonly address: SocketAddress }> {
   const app = createMetricsApp(
     metrics,
-    () => readMetrics(parts),
+    async () => readMetrics(parts, await parts.spans()),
     (error) => logger.error({ err: error }, 'Metrics'),
   );
   const bindAddress = parseSocketAddress(config.bind_address);
@@ -87,8 +89,11 @@ export class ReloadRecord {
   }
 }
 
-/** Reads everything that a scrape shows. Takes no lock, and time that does not depend on how much the store holds. */
-export function readMetrics(parts: MetricsParts): Readings {
+/**
+ * Reads everything that a scrape shows but for `spans`, which are asked for before. Takes no lock, and time that does not
+ * depend on how much the store holds.
+ */
+export function readMetrics(parts: Omit<MetricsParts, 'spans'>, spans: SpanReadings): Readings {
   const { store, counters, access, bans, database, completedSync, inputs, reloads } = parts;
   const tally = counters.total();
   return {
@@ -100,6 +105,7 @@ export function readMetrics(parts: MetricsParts): Readings {
       torrentsWaiting: completedSync?.torrentsWaiting ?? 0,
     },
     snapshots: parts.snapshots(),
+    spans,
     access: { whitelistedTorrents: access.whitelistSize, keys: access.keysSize },
     bannedAddresses: bans.size,
     database: database && { isUp: database.state().kind === 'up', callsWaiting: database.callsWaiting() },

@@ -14,7 +14,7 @@ import type { SocketAddress } from '../config/address.ts';
 import type { GateMemory, GateSettings } from '../gate.ts';
 import { ListenError } from '../listen-error.ts';
 import type { ListenerSetup } from '../net/listener.ts';
-import type { RequestTraceSettings, TracedRequest } from '../net/request-traces.ts';
+import type { RequestTraceSettings } from '../net/request-traces.ts';
 import type { StoreMemory } from '../swarm/store.ts';
 import { workerModule } from '../worker-module.ts';
 
@@ -48,8 +48,7 @@ export interface OpenListener {
 
 export type FromWorker =
   | { readonly kind: 'listening'; readonly listeners: readonly OpenListener[] }
-  | { readonly kind: 'failed'; readonly message: string; readonly code: string }
-  | { readonly kind: 'traced'; readonly request: TracedRequest };
+  | { readonly kind: 'failed'; readonly message: string; readonly code: string };
 
 export type ToWorker =
   | {
@@ -79,8 +78,6 @@ interface NetworkThread {
 export class NetworkThreads {
   readonly #threads: readonly NetworkThread[];
   readonly #listeners: OpenListener[] = [];
-  /** Hears of requests that are to be traced. */
-  onTraced: (request: TracedRequest) => void = () => undefined;
   #isStopping = false;
   /** The start failed, and the threads that were there are ended. */
   #isAbandoned = false;
@@ -201,9 +198,6 @@ export class NetworkThreads {
 
   #watch(worker: Worker, onDeath: (error: Error) => void): void {
     let cause: unknown;
-    worker.on('message', (message: FromWorker) => {
-      if (message.kind === 'traced') this.onTraced(message.request);
-    });
     worker.on('error', (error) => {
       cause = error;
     });
@@ -245,7 +239,7 @@ function listening(worker: Worker): Promise<readonly OpenListener[]> {
       worker.off('error', reject);
       worker.off('exit', onExit);
       if (message.kind === 'listening') resolve(message.listeners);
-      else if (message.kind === 'failed') reject(new ListenError(message.message, message.code));
+      else reject(new ListenError(message.message, message.code));
     });
   });
 }

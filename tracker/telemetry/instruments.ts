@@ -17,6 +17,7 @@ import {
 } from './instrument.ts';
 import { GATE_INSTRUMENTS } from './gate-instruments.ts';
 import { SNAPSHOT_INSTRUMENTS } from './snapshot-instruments.ts';
+import { SPAN_INSTRUMENTS } from './span-instruments.ts';
 import { delaySamples, durationSamples, replySamples, requestSamples } from './request-samples.ts';
 
 const PROTOCOLS = ['udp', 'http'];
@@ -309,6 +310,7 @@ export const READ_INSTRUMENTS: readonly ReadInstrument[] = [
     read: ({ certificates }) =>
       certificates.map(({ service, expirySeconds }) => ({ labels: { service }, value: expirySeconds })),
   },
+  ...SPAN_INSTRUMENTS,
 ];
 
 /** The distributions that are read at each scrape. */

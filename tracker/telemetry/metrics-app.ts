@@ -9,7 +9,7 @@ export const METRICS_PATH = '/metrics';
 /** An application for `openApiServer`. `onFault` is told of mistakes in the code behind it. */
 export function createMetricsApp(
   metrics: Metrics,
-  read: () => Readings,
+  read: () => Promise<Readings>,
   onFault: (error: unknown) => void,
 ): { callback(): RequestListener } {
   const answer: RequestListener = (request, response) => {
@@ -25,7 +25,7 @@ export function createMetricsApp(
   };
   async function show(response: ServerResponse): Promise<void> {
     try {
-      const text = await metrics.write(read());
+      const text = await metrics.write(await read());
       response.writeHead(200, {
         'Content-Type': metrics.contentType,
         'Content-Length': Buffer.byteLength(text),

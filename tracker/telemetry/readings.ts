@@ -8,6 +8,7 @@ export interface Readings {
   readonly swarms: SwarmReadings;
   readonly completed: CompletedReadings;
   readonly snapshots: SnapshotReadings;
+  readonly spans: SpanReadings;
   readonly access: { readonly whitelistedTorrents: number; readonly keys: number };
   /** Addresses that are banned at this moment. */
   readonly bannedAddresses: number;
@@ -58,6 +59,20 @@ export interface SnapshotReadings {
   /** Peers and torrents that the start brought back. */
   readonly restoredPeers: number;
   readonly restoredTorrents: number;
+}
+
+/** Spans of traces since the start, and those that wait at this moment; all 0 where nothing is traced. */
+export interface SpanReadings {
+  /** The collector took them. */
+  readonly sent: number;
+  /** It did not take them. */
+  readonly failed: number;
+  /** The queue was full. */
+  readonly crowdedOut: number;
+  /** Requests that found the ring of their network thread full. */
+  readonly unwritten: number;
+  readonly waiting: number;
+  readonly waitingLimit: number;
 }
 
 /** How the configuration in force fares. */

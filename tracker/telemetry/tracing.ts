@@ -9,6 +9,8 @@ import type { Attributes, DiagLogger, Span, Tracer } from '@opentelemetry/api';
 import * as z from 'zod';
 import type { RefusalReasonName, RequestKindName } from '../swarm/refusals.ts';
 import type { Logger } from './log.ts';
+import type { SpanReadings } from './readings.ts';
+import { SDK_METRICS_VARIABLE, SpanFigures } from './span-figures.ts';
 import { readVersion } from './version.ts';
 
 type Api = typeof OpenTelemetry;
@@ -30,6 +32,7 @@ export interface OfferedRequest {
   readonly startMillis: number;
   readonly durationMillis: number;
   readonly traceparent: string;
+  readonly tracestate: string;
 }
 
 /** A request of an API: `headers` in lower case. */
@@ -62,6 +65,8 @@ export interface Tracing {
   outgoingHeaders(): Readonly<Record<string, string>>;
   /** The ids of what runs now, for lines of the log; none outside of traces. */
   logFields(): Readonly<Record<string, string>>;
+  /** What became of the spans so far. */
+  figures(): Promise<Omit<SpanReadings, 'unwritten'>>;
   /** Sends what waits, for a bounded time, and ends. */
   stop(): Promise<void>;
 }
@@ -102,20 +107,22 @@ export async function startTracing(
   const api = await import('@opentelemetry/api');
   const { NodeSDK } = await import('@opentelemetry/sdk-node');
   setDefaults(settings, env);
-  // Metrics are for Prometheus to fetch, and the log goes to stdout.
-  const sdk = new NodeSDK({ metricReaders: [], logRecordProcessors: [] });
+  const figures = new SpanFigures();
+  // Metrics are for Prometheus to fetch, those of the SDK itself among them, and the log goes to stdout.
+  const sdk = new NodeSDK({ metricReaders: [figures], logRecordProcessors: [] });
   api.diag.setLogger(troubleLogger(api, logger), {
     logLevel: api.DiagLogLevel.WARN,
     suppressOverrideMessage: true,
   });
   sdk.start();
-  return createTracing(api, () => sdk.shutdown());
+  return createTracing(api, figures, () => sdk.shutdown());
 }
 
 /** Fills in for variables that are not set. The SDK reads them from the environment alone. */
 function setDefaults({ endpoint, serviceName, sampleRatio }: TracingSettings, env: NodeJS.ProcessEnv): void {
   if (endpoint !== undefined) env['OTEL_EXPORTER_OTLP_ENDPOINT'] ||= endpoint;
   env['OTEL_SERVICE_NAME'] ||= serviceName;
+  env[SDK_METRICS_VARIABLE] = 'true';
   if (!env['OTEL_TRACES_SAMPLER']) {
     env['OTEL_TRACES_SAMPLER'] = 'parentbased_traceidratio';
     env['OTEL_TRACES_SAMPLER_ARG'] ||= String(sampleRatio);
@@ -175,7 +182,7 @@ function describeDetail(detail: unknown): string {
   return `spans could not be sent: ${error.data.message || (error.data.code ?? 'for no reason that was told')}`;
 }
 
-function createTracing(api: Api, shutdown: () => Promise<void>): Tracing {
+function createTracing(api: Api, figures: SpanFigures, shutdown: () => Promise<void>): Tracing {
   const { context, propagation, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } = api;
   const tracer: Tracer = trace.getTracer(SCOPE, readVersion());
   const fail = (span: Span, type: string) => {
@@ -183,7 +190,7 @@ function createTracing(api: Api, shutdown: () => Promise<void>): Tracing {
     span.setStatus({ code: SpanStatusCode.ERROR });
   };
   return {
-    addRequest({ protocol, kind, family, outcome, startMillis, durationMillis, traceparent }) {
+    addRequest({ protocol, kind, family, outcome, startMillis, durationMillis, traceparent, tracestate }) {
       const attributes: Attributes = {
         'network.transport': protocol === 'udp' ? 'udp' : 'tcp',
         'network.type': family === 4 ? 'ipv4' : 'ipv6',
@@ -196,7 +203,8 @@ function createTracing(api: Api, shutdown: () => Promise<void>): Tracing {
         }),
       };
       const name = protocol === 'udp' ? `UDP ${kind}` : `GET /${kind}`;
-      const parent = traceparent === '' ? ROOT_CONTEXT : propagation.extract(ROOT_CONTEXT, { traceparent });
+      const headers = { traceparent, tracestate };
+      const parent = traceparent === '' ? ROOT_CONTEXT : propagation.extract(ROOT_CONTEXT, headers);
       const span = tracer.startSpan(
         name,
         { kind: SpanKind.SERVER, startTime: startMillis, attributes },
@@ -256,6 +264,7 @@ function createTracing(api: Api, shutdown: () => Promise<void>): Tracing {
       if (span === undefined || !trace.isSpanContextValid(span)) return {};
       return { trace_id: span.traceId, span_id: span.spanId };
     },
+    figures: () => figures.read(),
     async stop() {
       const limit = Promise.withResolvers<void>();
       const timer = setTimeout(limit.resolve, STOP_LIMIT_MILLIS);

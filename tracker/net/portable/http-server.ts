@@ -153,7 +153,10 @@ function createHandler(service: HttpService, clientOf: (socket: Socket) => PeerA
       response.writeHead(status, { ...REFUSAL_HEADERS, ...allow }).end(countSent);
       return;
     }
-    if (service.isTraced) service.traceparent = String(request.headers['traceparent'] ?? '');
+    if (service.isTraced) {
+      service.traceparent = String(request.headers['traceparent'] ?? '');
+      service.tracestate = String(request.headers['tracestate'] ?? '');
+    }
     const bodyBytes = service.answer(target, 0, length, source, joined);
     if (service.status !== 200) {
       response.writeHead(service.status, REFUSAL_HEADERS).end(countSent);
