@@ -2,13 +2,13 @@
  * The command `torrust-operator`. Exit codes: 0 done, 1 it failed, 2 the command line or a file that it names is wrong.
  */
 import { Command, CommanderError } from 'commander';
-import { ConnectionError } from '../kube/kube-error.ts';
+import { ApiError, ConnectionError } from '../kube/kube-error.ts';
 import { readVersion } from '../version.ts';
 import { addCheckCommand } from './check-command.ts';
 import { addRenderCommand } from './render-command.ts';
 import { addRunCommand } from './run-command.ts';
 import { addSelftestCommand } from './selftest-command.ts';
-import { ExitCode, UsageError } from './usage-error.ts';
+import { ClusterError, ExitCode, UsageError } from './usage-error.ts';
 
 const program = new Command('torrust-operator')
   .description('Runs BitTorrent trackers in Kubernetes: a TorrustTracker becomes a tracker.')
@@ -41,7 +41,7 @@ try {
 function exitCodeOf(error: unknown): number {
   // Commander has printed its message already; help and version end without an error.
   if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.done : ExitCode.usage;
-  const isPlain = error instanceof UsageError || error instanceof ConnectionError;
+  const isPlain = [UsageError, ClusterError, ConnectionError, ApiError].some((kind) => error instanceof kind);
   const text =
     error instanceof Error ? (isPlain ? error.message : (error.stack ?? error.message)) : String(error);
   process.stderr.write(`error: ${text}\n`);

@@ -13,10 +13,11 @@ import { API_VERSION, KIND } from '../crd/tracker.ts';
 import { conditionOf, textAt, textsAt } from '../json-path.ts';
 import { resourceOf } from '../kube/api-resource.ts';
 import type { KubeClient } from '../kube/client.ts';
+import { isApiError, REASON } from '../kube/kube-error.ts';
 import type { KubeObject } from '../kube/kube-object.ts';
 import { ownNamespace } from '../surroundings.ts';
 import { openCluster } from './cluster.ts';
-import { ExitCode } from './usage-error.ts';
+import { ClusterError, ExitCode } from './usage-error.ts';
 
 interface SelftestOptions {
   readonly namespace?: string;
@@ -52,28 +53,56 @@ async function selftest({ namespace, context, timeout, keep = false }: SelftestO
     namespace: namespace ?? ownNamespace(connection),
     name: `selftest-${randomBytes(3).toString('hex')}`,
   };
-  const signal = AbortSignal.timeout(timeout * 1000);
+  const stopping = new AbortController();
+  const stop = (name: NodeJS.Signals) => stopping.abort(name);
+  process.on('SIGINT', stop).on('SIGTERM', stop);
+  const signal = AbortSignal.any([AbortSignal.timeout(timeout * 1000), stopping.signal]);
   try {
-    const { apiVersion, kind } = TRACKER;
-    await client.apply(
-      { apiVersion, kind, metadata: place, spec: {} },
-      { fieldManager: FIELD_MANAGER, signal },
-    );
-    say(`made the tracker ${place.namespace}/${place.name}`);
-    const tracker = await waitUntilReady(client, place, signal);
-    const urls = textsAt(tracker, 'status', 'announceURLs');
-    let hasFailed = urls.length === 0;
-    for (const url of urls) hasFailed = !(await announce(client, url, signal)) || hasFailed;
-    say(hasFailed ? 'the tracker does not answer as it should' : 'the tracker answers');
-    if (hasFailed) process.exitCode = ExitCode.failed;
-  } catch (error) {
-    if (!signal.aborted) throw error;
-    say(`it took more than ${timeout} s`);
-    process.exitCode = ExitCode.failed;
+    await make(client, place, signal);
+    try {
+      if (!(await answers(client, place, signal))) process.exitCode = ExitCode.failed;
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      say(
+        stopping.signal.aborted
+          ? `it was stopped by ${String(stopping.signal.reason)}`
+          : `it took more than ${timeout} s`,
+      );
+      process.exitCode = ExitCode.failed;
+    } finally {
+      if (!keep) await remove(client, place);
+    }
   } finally {
-    if (!keep) await remove(client, place);
     await connection.close();
+    process.off('SIGINT', stop).off('SIGTERM', stop);
   }
+}
+
+/** Makes the tracker. Rejects when the server refuses it; then there is nothing to be deleted. */
+async function make(client: KubeClient, place: Place, signal: AbortSignal): Promise<void> {
+  const { apiVersion, kind } = TRACKER;
+  try {
+    const tracker = { apiVersion, kind, metadata: { ...place }, spec: {} };
+    await client.apply(tracker, { fieldManager: FIELD_MANAGER, signal });
+  } catch (error) {
+    // A namespace that is not there is told by name.
+    if (!isApiError(error, REASON.notFound) || error.message.includes('namespaces "')) throw error;
+    throw new ClusterError(
+      `this cluster has no ${KIND} of ${API_VERSION}: install the chart, or apply crds/`,
+    );
+  }
+  say(`made the tracker ${place.namespace}/${place.name}`);
+}
+
+/** Whether every announce URL of the tracker answers, once it is ready. */
+async function answers(client: KubeClient, place: Place, signal: AbortSignal): Promise<boolean> {
+  const tracker = await waitUntilReady(client, place, signal);
+  const urls = textsAt(tracker, 'status', 'announceURLs');
+  let hasFailed = urls.length === 0;
+  for (const url of urls) hasFailed = !(await announce(client, url, signal)) || hasFailed;
+  signal.throwIfAborted();
+  say(hasFailed ? 'the tracker does not answer as it should' : 'the tracker answers');
+  return !hasFailed;
 }
 
 const TRACKER = resourceOf({ apiVersion: API_VERSION, kind: KIND });
@@ -145,17 +174,23 @@ function describe({ steps }: ProbeResult): string {
   return `${steps.map(({ name }) => name).join(', ')} in ${(micros / 1000).toFixed(1)} ms`;
 }
 
-/** Deletes the tracker and what outlives it, also when the time is over. */
+/** Deletes the tracker and what outlives it, also when the time is over. What can't be deleted is told. */
 async function remove(client: KubeClient, place: Place): Promise<void> {
   const signal = AbortSignal.timeout(CLEANUP_MILLIS);
-  await client.delete(TRACKER, place, { signal });
   const { namespace, name } = place;
   const labelSelector = `app.kubernetes.io/managed-by=torrust-operator,app.kubernetes.io/instance=${name}`;
-  for (const kind of ['Secret', 'PersistentVolumeClaim']) {
-    const resource = resourceOf({ apiVersion: 'v1', kind });
-    const { items } = await client.list(resource, { namespace, labelSelector }, { signal });
-    for (const { metadata } of items)
-      await client.delete(resource, { namespace, name: metadata.name }, { signal });
+  try {
+    await client.delete(TRACKER, place, { signal });
+    for (const kind of ['Secret', 'PersistentVolumeClaim']) {
+      const resource = resourceOf({ apiVersion: 'v1', kind });
+      const { items } = await client.list(resource, { namespace, labelSelector }, { signal });
+      for (const { metadata } of items)
+        await client.delete(resource, { namespace, name: metadata.name }, { signal });
+    }
+    say('deleted it');
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    say(`the tracker ${namespace}/${name}, or what it leaves behind, can not be deleted: ${why}`);
+    process.exitCode = ExitCode.failed;
   }
-  say('deleted it');
 }

@@ -30,14 +30,23 @@ export interface RunningCommand {
 /** As the chart sets it. */
 const NODE_OPTIONS = '--max-semi-space-size=4';
 
-/** Starts the command as a pod of a cluster with IPv4 would; `kubeconfig` is a text. */
-export function startCommand(context: Cleaner, args: readonly string[], kubeconfig = ''): RunningCommand {
+/**
+ * Starts the command as a pod of a cluster with IPv4 would; `kubeconfig` is a text. `before` are the words of a program
+ * that becomes it.
+ */
+export function startCommand(
+  context: Cleaner,
+  args: readonly string[],
+  kubeconfig = '',
+  before: readonly string[] = [],
+): RunningCommand {
   const folder = mkdtempSync(join(tmpdir(), 'operator-process-'));
   context.after(() => rmSync(folder, { recursive: true, force: true }));
   const file = join(folder, 'kubeconfig');
   writeFileSync(file, kubeconfig);
   const env = Object.entries(process.env).filter(([name]) => !/^(KUBE|POD_|NODE_TEST)/.test(name));
-  const child = spawn(process.execPath, [COMMAND, ...args], {
+  const [program = process.execPath, ...words] = [...before, process.execPath, COMMAND, ...args];
+  const child = spawn(program, words, {
     cwd: folder,
     env: {
       ...Object.fromEntries(env),
