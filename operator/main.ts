@@ -2,12 +2,11 @@
  * The operator from its first request to its last: connection, status server, lease, discovery, the controller of trackers.
  * A second one waits until the first has given up its lease. The only place that knows all parts.
  */
-import { readdirSync, readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import { Registry } from 'prom-client';
-import { parse } from 'yaml';
 import type { PullPolicy } from './crd/tracker-spec.ts';
 import { readDashboards } from './dashboards.ts';
+import { applyDefinitions } from './definitions.ts';
 import { type Environment, oneVersionEach, OPTIONAL_APIS } from './desired/environment.ts';
 import { KubeClient } from './kube/client.ts';
 import { pause, SYSTEM_CLOCK } from './kube/clock.ts';
@@ -15,7 +14,6 @@ import { Connection } from './kube/connection.ts';
 import { startDiscovery } from './kube/discovery.ts';
 import { EventRecorder } from './kube/event-recorder.ts';
 import type { KubeLog } from './kube/kube-log.ts';
-import { isKubeObject } from './kube/kube-object.ts';
 import { type Election, leaseNamespace, startElection } from './kube/lease-election.ts';
 import { createKubeMetrics, type KubeMetrics } from './kube/metrics.ts';
 import { openStatusServer, type StatusServer } from './kube/status-server.ts';
@@ -240,19 +238,4 @@ function recorderOf(events: EventRecorder): Recorder {
     record: (regarding, { type, reason, message }) =>
       events.record({ regarding, type, reason, action: 'Reconcile', note: message }),
   };
-}
-
-async function applyDefinitions(
-  client: KubeClient,
-  log: KubeLog,
-  isDry: boolean,
-  signal: AbortSignal,
-): Promise<void> {
-  const folder = new URL('../crds/', import.meta.url);
-  for (const file of readdirSync(folder).filter((name) => name.endsWith('.yaml'))) {
-    const definition: unknown = parse(readFileSync(new URL(file, folder), 'utf8'));
-    if (!isKubeObject(definition)) throw new Error(`crds/${file} is no object of Kubernetes`);
-    await client.apply(definition, { fieldManager: 'torrust-operator', force: true, dryRun: isDry, signal });
-    log.info({ name: definition.metadata.name }, 'the definition is applied');
-  }
 }

@@ -2,13 +2,14 @@
  * The command `torrust-operator`. Exit codes: 0 done, 1 it failed, 2 the command line or a file that it names is wrong.
  */
 import { Command, CommanderError } from 'commander';
+import { ClusterError } from '../cluster-error.ts';
 import { ApiError, ConnectionError } from '../kube/kube-error.ts';
 import { readVersion } from '../version.ts';
 import { addCheckCommand } from './check-command.ts';
 import { addRenderCommand } from './render-command.ts';
 import { addRunCommand } from './run-command.ts';
 import { addSelftestCommand } from './selftest-command.ts';
-import { ClusterError, ExitCode, UsageError } from './usage-error.ts';
+import { ExitCode, UsageError } from './usage-error.ts';
 
 const program = new Command('torrust-operator')
   .description('Runs BitTorrent trackers in Kubernetes: a TorrustTracker becomes a tracker.')

@@ -9,6 +9,7 @@ import { probeHttp } from '../../tracker/probe/http.ts';
 import { describeFailure, type ProbeResult } from '../../tracker/probe/result.ts';
 import { parseTrackerUrl } from '../../tracker/probe/target.ts';
 import { probeUdp } from '../../tracker/probe/udp.ts';
+import { ClusterError } from '../cluster-error.ts';
 import { API_VERSION, KIND } from '../crd/tracker.ts';
 import { conditionOf, textAt, textsAt } from '../json-path.ts';
 import { resourceOf } from '../kube/api-resource.ts';
@@ -17,7 +18,7 @@ import { isApiError, REASON } from '../kube/kube-error.ts';
 import type { KubeObject } from '../kube/kube-object.ts';
 import { ownNamespace } from '../surroundings.ts';
 import { openCluster } from './cluster.ts';
-import { ClusterError, ExitCode } from './usage-error.ts';
+import { ExitCode } from './usage-error.ts';
 
 interface SelftestOptions {
   readonly namespace?: string;
