@@ -120,6 +120,9 @@ export async function runOperator({ settings, log, signal, onLost }: OperatorOpt
         );
       },
     });
+  } catch (error) {
+    // Whatever was under way when the end came is cut.
+    if (!signal.aborted) throw error;
   } finally {
     await recorder?.close(EVENTS_GRACE_MILLIS);
     await election?.close();
@@ -207,8 +210,6 @@ async function work({
       controller.reconcileAll();
     });
     await Promise.all([controller.ended, watching]);
-  } catch (error) {
-    if (!signal.aborted) throw error;
   } finally {
     await discovery.ended;
   }

@@ -15,6 +15,7 @@ import { temporaryFolder } from '../../support/tracker-process.ts';
 import { waitFor } from '../../support/waiting.ts';
 import { at } from '../environments.ts';
 import { makeNamespace, objectIn, waitForObject } from '../reconcile/running-operator.ts';
+import { openScriptedServer } from '../kube/scripted-server.ts';
 import { runCommand, startCommand } from './operator-process.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
@@ -116,3 +117,20 @@ test(
     );
   },
 );
+
+test('a stop in the middle of the start is an orderly one', async (context) => {
+  // It takes every request, and answers none.
+  const server = await openScriptedServer(() => undefined);
+  context.after(() => server.close());
+  for (const more of [[], ['--no-leader-elect'], ['--no-leader-elect', '--apply-definitions']]) {
+    const args = ['run', '--bind-address', '127.0.0.1:0', ...more];
+    const command = startCommand(context, args, server.kubeconfig);
+    const before = server.requests.length;
+    await waitFor('a request', () => server.requests.length > before);
+    command.child.kill('SIGTERM');
+    const { code, stderr, stdout } = await command.ended();
+    assert.equal(stderr, '', more.join(' '));
+    assert.equal(code, 0);
+    assert.match(stdout, /"msg":"stopped"\}\n$/);
+  }
+});
