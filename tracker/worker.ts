@@ -75,6 +75,7 @@ async function servePortable(): Promise<void> {
     const nowMillis = performance.now();
     load.noteDelay('portable', Math.max(0, nowMillis - dueMillis));
     load.noteCpu();
+    load.noteCollections();
     dueMillis = nowMillis + LOOK_MILLIS;
   }, LOOK_MILLIS);
   await stopped;
@@ -102,6 +103,7 @@ async function serveNative(): Promise<void> {
   reportListening(listeners);
   serve(() => {
     load.noteCpu();
+    load.noteCollections();
     for (
       let received = receiveMessageOnPort(port);
       received !== undefined;

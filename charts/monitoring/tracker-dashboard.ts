@@ -591,6 +591,19 @@ export const TRACKER_DASHBOARD: DashboardSpec = {
             { expr: threadDelay(0.99), legend: '{{sockets}} 99th percentile' },
           ],
         },
+        {
+          kind: 'graph',
+          title: 'Garbage collection of network threads',
+          description:
+            'The share of the time in which garbage collection stops network threads, all of them summed. What comes waits for it.',
+          unit: 'percentunit',
+          queries: [
+            {
+              expr: `sum by (instance) (rate(torrust_tracker_network_thread_gc_duration_seconds_sum{${CHOSEN}}[$__rate_interval]))`,
+              legend: '{{instance}}',
+            },
+          ],
+        },
         ...processPanels(CHOSEN, 'serves the APIs and metrics. Packets do not wait for it'),
       ],
     },

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { announce } from '../net/http-exchange.ts';
 import { SOCKET_PATHS } from '../net/tracker-threads.ts';
-import { newInfoHash, UdpClient } from '../net/udp-exchange.ts';
+import { announceBytes, newInfoHash, UdpClient } from '../net/udp-exchange.ts';
 import { TOKEN } from '../reload/live-tracker.ts';
 import {
   type PartialConfig,
@@ -90,6 +90,27 @@ for (const sockets of SOCKET_PATHS) {
         exposition.value('torrust_tracker_network_thread_delay_seconds_count', { sockets }) > 0
       );
     });
+    assert.equal((await tracker.stop()).code, 0);
+  });
+
+  test(`threads with ${sockets} sockets tell how long garbage collections stop them`, async (context) => {
+    const tracker = await startTrackerProcess(context, {
+      core: { private: true, database: { driver: 'sqlite3', path: 'tracker.db' } },
+      udp_trackers: [ANY],
+      network: { sockets, workers: 1, receive_buffer_bytes: 2 ** 22 },
+    });
+    const name = 'torrust_tracker_network_thread_gc_duration_seconds';
+    const client = await UdpClient.open(context, tracker.udp[0]);
+    const connectionId = await client.connect();
+    // A refusal for want of a key is one of the answers that leave something to collect.
+    const refused = announceBytes({ connectionId, urlData: `/announce/${'x'.repeat(200)}` });
+    const exposition = await waitFor('a collection', async () => {
+      for (let i = 0; i < 20; i++) await client.exchange(...Array.from({ length: 100 }, () => refused));
+      const found = await scrape(tracker.metrics);
+      return found.value(`${name}_count`) > 0 && found;
+    });
+    const seconds = exposition.value(`${name}_sum`);
+    assert.ok(seconds > 0 && seconds < 60, String(seconds));
     assert.equal((await tracker.stop()).code, 0);
   });
 }

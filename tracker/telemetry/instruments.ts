@@ -18,7 +18,13 @@ import {
 import { GATE_INSTRUMENTS } from './gate-instruments.ts';
 import { SNAPSHOT_INSTRUMENTS } from './snapshot-instruments.ts';
 import { SPAN_INSTRUMENTS } from './span-instruments.ts';
-import { delaySamples, durationSamples, replySamples, requestSamples } from './request-samples.ts';
+import {
+  collectionSamples,
+  delaySamples,
+  durationSamples,
+  replySamples,
+  requestSamples,
+} from './request-samples.ts';
 
 const PROTOCOLS = ['udp', 'http'];
 const FAMILIES = ['ipv4', 'ipv6'];
@@ -334,6 +340,15 @@ export const READ_HISTOGRAMS: readonly ReadHistogram[] = [
     source: 'the network threads, each of itself',
     buckets: BOUNDS_MICROS.map((micros) => micros / 1_000_000),
     read: delaySamples,
+  },
+  {
+    name: 'torrust_tracker_network_thread_gc_duration_seconds',
+    type: 'histogram',
+    unit: 'seconds',
+    help: 'How long each garbage collection of a network thread took, and so what comes had to wait for it; those of the main thread are nodejs_gc_duration_seconds',
+    source: 'the network threads, each of itself, ten times a second',
+    buckets: BOUNDS_MICROS.map((micros) => micros / 1_000_000),
+    read: collectionSamples,
   },
 ];
 

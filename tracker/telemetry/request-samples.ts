@@ -10,7 +10,7 @@ import {
   SIDES,
   type SideName,
 } from '../swarm/refusals.ts';
-import { readDelays, THREAD_KINDS } from '../swarm/thread-load.ts';
+import { readCollections, readDelays, THREAD_KINDS } from '../swarm/thread-load.ts';
 import type { HistogramSample, Sample } from './instrument.ts';
 import type { Readings } from './readings.ts';
 
@@ -88,6 +88,12 @@ export function delaySamples({ tally }: Readings): HistogramSample[] {
     const { counts, sumMicros } = readDelays(tally, THREAD_LOAD_AT, kind);
     return { labels: { sockets }, counts, sum: sumMicros / MICROS_PER_SECOND };
   });
+}
+
+/** How long garbage collections stopped network threads, in seconds. */
+export function collectionSamples({ tally }: Readings): HistogramSample[] {
+  const { counts, sumMicros } = readCollections(tally, THREAD_LOAD_AT);
+  return [{ labels: {}, counts, sum: sumMicros / MICROS_PER_SECOND }];
 }
 
 function protocolAndFamily(side: SideName): ['udp' | 'http', 'ipv4' | 'ipv6'] {
