@@ -57,6 +57,11 @@ function configOf(folder: string): PartialConfig {
 
 const isReady = async (tracker: TrackerProcess) => (await fetch(`${tracker.health}/readyz`)).ok;
 
+async function tellsTrouble(tracker: TrackerProcess): Promise<boolean> {
+  const answer = await fetch(`${tracker.health}/readyz`);
+  return !(await answer.text()).includes('"database_trouble":null');
+}
+
 describe('While the disk', needs('tmpfs'), () => {
   test('is full, announces are answered, changes are refused, and afterwards all is well', async (context) => {
     const disk = smallDisk(context);
@@ -71,13 +76,16 @@ describe('While the disk', needs('tmpfs'), () => {
         const { changes } = witnesses.testimony();
         return changes.asked - changes.acknowledged > before.changes.asked - before.changes.acknowledged + 1;
       });
-      await waitFor(
-        'announces to be answered meanwhile',
-        () => witnesses.testimony().announces.answered > before.announces.answered + FAULT_ANNOUNCES,
-      );
+      await waitFor('the trouble to be told', () => tellsTrouble(tracker));
+      await waitFor('announces to be answered meanwhile', async () => {
+        // Whoever asks, now and then, learns of it.
+        assert.ok(await tellsTrouble(tracker));
+        return witnesses.testimony().announces.answered > before.announces.answered + FAULT_ANNOUNCES;
+      });
       rmSync(join(disk, 'filler'));
       const healedSeconds = await witnesses.changeGetsThrough();
       await waitFor('it to be ready', () => isReady(tracker));
+      await waitFor('the end of the trouble to be told', async () => !(await tellsTrouble(tracker)));
       const seen = await witnesses.stop();
       assert.equal(seen.announces.answered, seen.announces.sent);
       assert.deepEqual(await tracker.stop(), { code: 0, signal: null });

@@ -4,6 +4,7 @@
  * commit is on the disk before it is answered (`synchronous = FULL`): a key that was granted outlives a power failure.
  */
 import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync, statSync } from 'node:fs';
+import { statfs } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import knex, { type Knex } from 'knex';
 import { defaultSqlitePath } from '../config/default-sqlite-path.ts';
@@ -14,6 +15,8 @@ import { silentLog } from './silent-log.ts';
 /** Owner writes, group reads: the file holds the keys of private mode. */
 const fileMode = 0o640;
 const folderMode = 0o750;
+/** A change takes new pages in the file and in its log: room for a few. */
+const roomBytes = 262_144;
 
 /** The part of better-sqlite3's connection that is used directly. */
 interface SqliteConnection {
@@ -72,6 +75,16 @@ function configure(connection: SqliteConnection, timing: DatabaseTiming): void {
       throw error;
     }
   }
+}
+
+/**
+ * Rejects as SQLite does while the disk of a file is full. Only a write that needs new pages finds that out: a small one has
+ * room in those that the file and its log have already.
+ */
+export async function needRoom(path: string): Promise<void> {
+  const { bavail, bsize } = await statfs(resolve(path));
+  if (bavail * bsize >= roomBytes) return;
+  throw Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' });
 }
 
 /** Sets for how long the next statements wait for another program's lock before they fail with SQLITE_BUSY. */

@@ -13,7 +13,7 @@ import { completedTotalMetric, migrate } from './migrations.ts';
 import { driverOf, type DatabaseOptions, type DatabaseState, type DatabaseTiming } from './model.ts';
 import { openMysql, type MysqlPool } from './mysql.ts';
 import { createRepository } from './repository.ts';
-import { openSqlite, waitForLocks } from './sqlite.ts';
+import { needRoom, openSqlite, waitForLocks } from './sqlite.ts';
 
 /** An open database of either driver. */
 interface Connection {
@@ -82,8 +82,9 @@ async function connect(target: DatabaseOptions, patience: DatabaseTiming): Promi
     knex,
     // The error about a lock has to be there before the deadline, or else a call that failed could still be done.
     prepare: (millisLeft) => waitForLocks(knex, millisLeft - Math.min(lockMarginMillis, millisLeft / 2)),
-    // A write that changes nothing still reaches the disk: a full one is only found by writing.
+    // A write that changes nothing still reaches the disk, which may be read-only or broken; a full one has room for it.
     async check() {
+      await needRoom(target.path);
       await knex('torrent_aggregate_metrics')
         .where({ metric_name: completedTotalMetric })
         .increment('value', 0);
