@@ -137,6 +137,53 @@ test(
   },
 );
 
+test(
+  'a tracker has an account that may do nothing, and no token of it',
+  needs('apiserver'),
+  async (context) => {
+    await startOperator(context, server());
+    const { admin } = server();
+    const namespace = await makeNamespace(server());
+    await admin.apply(trackerObject('public', {}, namespace));
+    await admin.apply({ ...objectIn(namespace, 'v1', 'Secret', 'mine'), data: {} });
+    const workload = await waitForObject(
+      server(),
+      objectIn(namespace, 'apps/v1', 'StatefulSet', 'public'),
+      'made',
+    );
+    const account = at(workload, 'spec.template.spec.serviceAccountName');
+    assert.equal(account, 'public');
+    assert.equal(at(workload, 'spec.template.spec.automountServiceAccountToken'), false);
+    // Whoever takes a tracker over and gets at a token of its account all the same.
+    const token = await server().serviceAccountToken(namespace, account);
+    const client = new ApiClient(server().url, server().authority, token);
+    context.after(() => client.close());
+    const core = `/api/v1/namespaces/${namespace}`;
+    const trackers = `/apis/tracker.torrust.com/v1alpha1/namespaces/${namespace}/torrusttrackers`;
+    const refused: readonly [method: string, path: string, body?: object][] = [
+      ['GET', `${core}/secrets`],
+      ['GET', `${core}/secrets/mine`],
+      ['GET', `${core}/secrets/public-api-token`],
+      ['GET', '/api/v1/secrets'],
+      ['POST', `${core}/secrets`, objectIn(namespace, 'v1', 'Secret', 'another')],
+      ['GET', `${core}/configmaps/public-config`],
+      ['GET', `${core}/pods`],
+      ['POST', `${core}/pods`, objectIn(namespace, 'v1', 'Pod', 'another')],
+      ['POST', `${core}/pods/public-0/exec?command=id`],
+      ['POST', `${core}/serviceaccounts/default/token`, {}],
+      ['GET', `${core}/services`],
+      ['GET', '/api/v1/nodes'],
+      ['GET', `/apis/apps/v1/namespaces/${namespace}/statefulsets/public`],
+      ['GET', `${trackers}/public`],
+      ['DELETE', `${trackers}/public`],
+    ];
+    for (const [method, path, body] of refused) {
+      assert.equal((await client.request(method, path, body)).status, 403, `${method} ${path}`);
+    }
+  },
+);
+
+// The last one: an operator that stops looks for requests of its account that were refused.
 test('what the operator has no business with is refused', needs('apiserver'), async (context) => {
   const { admin } = server();
   const token = await grant(server());
