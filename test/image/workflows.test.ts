@@ -35,9 +35,19 @@ const workflows = globSync('.github/workflows/*.yml', { cwd: PROJECT }).map((pat
   return { path, text, workflow: parse(text) as Workflow };
 });
 
-test('there are workflows for tests, for releases and for weaknesses of packages', () => {
+test('there are workflows for tests, for a whole cluster, for releases and for weaknesses of packages', () => {
   const names = workflows.map(({ path }) => basename(path)).toSorted();
-  assert.deepEqual(names, ['audit.yml', 'release.yml', 'test.yml']);
+  assert.deepEqual(names, ['audit.yml', 'e2e.yml', 'release.yml', 'test.yml']);
+});
+
+test('the whole product is tried each night, and by hand, as root', () => {
+  const nightly = workflows.find(({ path }) => path.endsWith('e2e.yml'));
+  const runs = Object.values(nightly?.workflow.jobs ?? {}).flatMap(({ steps }) =>
+    steps.map(({ run }) => run ?? ''),
+  );
+  assert.ok(runs.some((run) => /^sudo .*\bmake e2e$/.test(run)));
+  assert.match(nightly?.text ?? '', /^ {2}schedule:$/m);
+  assert.match(nightly?.text ?? '', /^ {2}workflow_dispatch:$/m);
 });
 
 test('packages that run are looked up in the list of known weaknesses, and not only when something changes', () => {
@@ -80,7 +90,7 @@ for (const { path, text, workflow } of workflows) {
     test('names files and commands that there are', () => {
       const makefile = readFileSync(join(PROJECT, 'Makefile'), 'utf8');
       for (const { run = '' } of steps) {
-        for (const [, target] of run.matchAll(/^make ([a-z-]+)/gm)) {
+        for (const [, target] of run.matchAll(/^(?:sudo .*)?\bmake ([a-z][a-z0-9-]*)/gm)) {
           assert.match(makefile, new RegExp(`^${target}:`, 'm'));
         }
         for (const [named] of run.matchAll(/(?<![\w./-])(?:charts|\.ci)\/[\w./*-]+[\w*]/g)) {
