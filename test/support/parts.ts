@@ -36,6 +36,7 @@ export type PartName =
   | 'apiserver'
   | 'definitions'
   | 'helm'
+  | 'controllers'
   | 'nodes';
 
 /** One real part: how to see that it is there, and how to get it. */
@@ -182,6 +183,15 @@ export const PARTS: readonly Part[] = [
     packages: [],
     elsewhere: 'run `make test-apiserver`, which builds it once',
     obstacle: () => binariesObstacle(['helm']),
+  },
+  {
+    name: 'controllers',
+    title: 'the controllers of Kubernetes',
+    programs: [],
+    packages: [],
+    elsewhere: 'run `make cluster` as root on Debian, which builds them once',
+    onDemand: true,
+    obstacle: () => binariesObstacle(['kube-controller-manager']),
   },
   {
     name: 'nodes',

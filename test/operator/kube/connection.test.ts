@@ -1,5 +1,6 @@
 /** Connections are shared, speak HTTP/1.1, and follow the files of a pod. */
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -131,6 +132,41 @@ describe('over TLS', () => {
       const tokens = server.requests.map(({ headers }) => headers.authorization);
       assert.deepEqual(tokens, ['Bearer first', 'Bearer second']);
     }));
+
+  test('a new client certificate is shown when its files are written, half of them or both', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'kube-'));
+    const [certificate, key] = [join(folder, 'tls.crt'), join(folder, 'tls.key')];
+    const authorityFile = join(folder, 'ca.crt');
+    const { pair, authority } = await makeServerPair();
+    const [first, second] = [(await makeServerPair()).pair, (await makeServerPair()).pair];
+    writeFileSync(authorityFile, authority);
+    writeFileSync(certificate, first.certificate);
+    writeFileSync(key, first.key);
+    const server = await openScriptedServer(({ response }) => sendJson(response, configMap('one', '5')), {
+      pair,
+      authorityFile,
+      clientFiles: { certificate, key },
+    });
+    const connection = Connection.parse(server.kubeconfig);
+    const client = new KubeClient(connection, createKubeMetrics(new Registry()).client);
+    try {
+      await client.get(CONFIG_MAPS, PLACE, { signal });
+      await client.get(CONFIG_MAPS, PLACE, { signal });
+      // Whoever rotates them writes one file after the other.
+      writeFileSync(certificate, second.certificate);
+      await assert.rejects(client.get(CONFIG_MAPS, PLACE, { signal }), /key values mismatch/);
+      writeFileSync(key, second.key);
+      await client.get(CONFIG_MAPS, PLACE, { signal });
+      const serial = (each: { certificate: string }) => new X509Certificate(each.certificate).serialNumber;
+      const shown = server.requests.map(({ clientSerial }) => clientSerial);
+      assert.deepEqual(shown, [serial(first), serial(first), serial(second)]);
+      await waitFor('an end of the former connection', () => server.connections.open.size === 1);
+    } finally {
+      await connection.close();
+      await server.close();
+      rmSync(folder, { recursive: true });
+    }
+  });
 
   test('a request after the end is refused', () =>
     withMeeting(async ({ connection, client }) => {

@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createSecureServer } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { makeMaterials, type Pair } from '../../../operator/key-material.ts';
 import type { KubeObject } from '../../../operator/kube/kube-object.ts';
 
@@ -20,6 +21,8 @@ export interface SeenRequest {
   readonly body: unknown;
   /** `1.1`, or `2.0`. */
   readonly httpVersion: string;
+  /** The serial number of the certificate that the client showed; undefined for none. */
+  readonly clientSerial: string | undefined;
   readonly response: ServerResponse;
 }
 
@@ -69,6 +72,10 @@ export async function openScriptedServer(script: Script, tls?: ServerTls): Promi
       headers: incoming.headers,
       body: text === '' ? undefined : (JSON.parse(text) as unknown),
       httpVersion: incoming.httpVersion,
+      clientSerial:
+        incoming.socket instanceof TLSSocket
+          ? incoming.socket.getPeerX509Certificate()?.serialNumber
+          : undefined,
       response,
     };
     requests.push(request);
@@ -79,7 +86,14 @@ export async function openScriptedServer(script: Script, tls?: ServerTls): Promi
       ? createServer({ keepAliveTimeout: 60_000 }, listener)
       : // The compatibility layer of HTTP/2 gives requests and responses of the same shape.
         (createSecureServer(
-          { allowHTTP1: true, cert: tls.pair.certificate, key: tls.pair.key },
+          {
+            allowHTTP1: true,
+            cert: tls.pair.certificate,
+            key: tls.pair.key,
+            // Whoever it is, the test looks at what was shown.
+            requestCert: tls.clientFiles !== undefined,
+            rejectUnauthorized: false,
+          },
           listener as never,
         ) as unknown as Server);
   server.on(tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
@@ -120,12 +134,16 @@ export interface ServerTls {
   /** The path of the authority's certificate. */
   readonly authorityFile: string;
   readonly tokenFile?: string;
+  /** Who connects shows this pair, which is in files; no token is sent then. */
+  readonly clientFiles?: { readonly certificate: string; readonly key: string };
 }
 
 function kubeconfigFor(port: number, tls: ServerTls | undefined): string {
-  const user = tls?.tokenFile
-    ? { 'auth-provider': { name: 'tokenFile', config: { tokenFile: tls.tokenFile } } }
-    : { token: 'secret-token' };
+  const user = tls?.clientFiles
+    ? { 'client-certificate': tls.clientFiles.certificate, 'client-key': tls.clientFiles.key }
+    : tls?.tokenFile
+      ? { 'auth-provider': { name: 'tokenFile', config: { tokenFile: tls.tokenFile } } }
+      : { token: 'secret-token' };
   const cluster =
     tls === undefined
       ? { server: `http://127.0.0.1:${port}`, 'insecure-skip-tls-verify': true }
