@@ -55,7 +55,8 @@ const BUILT_IN: readonly ClassedRange[] = [
   { range: 'fc00::/7', classes: AddressClass.uniqueLocal },
 ];
 
-const CLASS_BITS = 11;
+/** Bits of `AddressClass`. */
+export const CLASS_BITS = 11;
 
 export class AddressRanges {
   readonly #ipv4: Intervals;

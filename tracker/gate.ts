@@ -7,7 +7,13 @@
  * they change.
  */
 import { AddressHash } from './address-hash.ts';
-import { AddressClass, AddressRanges, type ClassedRange, LOCAL_CLASSES } from './address-ranges.ts';
+import {
+  AddressClass,
+  AddressRanges,
+  CLASS_BITS,
+  type ClassedRange,
+  LOCAL_CLASSES,
+} from './address-ranges.ts';
 import { AddressBans, type AddressBansMemory } from './address-bans.ts';
 import { BanReason } from './ban-table.ts';
 import { ConnectionCounts } from './connection-counts.ts';
@@ -61,6 +67,12 @@ const SOURCE_COUNTERS: readonly (readonly [number, number])[] = [
   [AddressClass.linkLocal, Counter.announces_from_link_local],
   [AddressClass.uniqueLocal, Counter.announces_from_unique_local],
 ];
+/** The same for each combination of classes; 0 where announces may come from there. */
+const SOURCE_COUNTER_OF = Uint8Array.from({ length: 2 ** CLASS_BITS }, (_, classes) =>
+  (classes & AddressClass.exemptFromSourceGuard) === 0
+    ? (SOURCE_COUNTERS.find(([bits]) => (classes & bits) !== 0)?.[1] ?? 0)
+    : 0,
+);
 const LIMIT_COUNTERS: Readonly<Record<RateLimit, number>> = {
   [RateLimit.none]: -1,
   [RateLimit.address]: Counter.requests_beyond_ip_limit,
@@ -221,14 +233,11 @@ export class Gate {
   }
 
   #judgeSource(classes: number): boolean {
-    if ((classes & AddressClass.exemptFromSourceGuard) !== 0) return true;
-    for (const [bits, counter] of SOURCE_COUNTERS) {
-      if ((classes & bits) === 0) continue;
-      this.#counters[counter]++;
-      if (!this.#refusesSources) return true;
-      this.#counters[Counter.announces_refused_for_source]++;
-      return false;
-    }
-    return true;
+    const counter = SOURCE_COUNTER_OF[classes];
+    if (counter === 0) return true;
+    this.#counters[counter]++;
+    if (!this.#refusesSources) return true;
+    this.#counters[Counter.announces_refused_for_source]++;
+    return false;
   }
 }

@@ -52,19 +52,14 @@ export async function openHttpServer(
 ): Promise<Listener> {
   const { bind } = setup;
   const { tls } = setup.live;
-  /** The last answer of each connection. */
-  const answers = new WeakMap<Duplex, ServerResponse>();
-  const answer = createHandler(service, (socket) => introduced.clientOf(socket));
-  const handler: Handler = (request, response) => {
-    answers.set(request.socket, response);
-    answer(request, response);
-  };
+  const connections = new WeakMap<Duplex, Connection>();
+  const handler = createHandler(service, connections, (socket) => introduced.clientOf(socket));
   const tlsServer = tls === null ? null : createSecureServer(tls, bind, handler);
   const server: Server = tlsServer ?? createServer(SERVER_OPTIONS, handler);
   const introduced = new IntroducedConnections(server, service, readSource, HEAD_MILLIS);
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
     // Always a socket, of TLS or plain. Behind an answer that is on its way there is no place for another.
-    if (answers.get(socket)?.writableFinished === false) (socket as Socket).destroySoon();
+    if (connections.get(socket)?.answer.writableFinished === false) (socket as Socket).destroySoon();
     else refuseBroken(error, socket as Socket, service, introduced.clientOf(socket as Socket));
   });
   // A request that waits for a go-ahead is refused, as there is no body to wait for. Left to itself, the server would write
@@ -110,6 +105,14 @@ export async function openHttpServer(
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
+/** What is remembered of a connection that has sent a request. */
+interface Connection {
+  /** Where it comes from. */
+  readonly source: PeerAddress;
+  /** The last answer. */
+  answer: ServerResponse;
+}
+
 function createSecureServer(tls: TlsPair, bind: HttpListenerSetup['bind'], handler: Handler): TlsServer {
   try {
     return createTlsServer({ ...SERVER_OPTIONS, ...secureOptions(tls) }, handler);
@@ -123,19 +126,29 @@ function secureOptions(tls: TlsPair): SecureContextOptions & typeof TLS_OPTIONS 
 }
 
 /** `clientOf` names the client that a proxy speaks for. */
-function createHandler(service: HttpService, clientOf: (socket: Socket) => PeerAddress | undefined): Handler {
+function createHandler(
+  service: HttpService,
+  connections: WeakMap<Duplex, Connection>,
+  clientOf: (socket: Socket) => PeerAddress | undefined,
+): Handler {
   const target = Buffer.alloc(MAX_TARGET_BYTES);
-  const ownSource = new PeerAddress();
+  const body = Buffer.from(service.body.buffer, service.body.byteOffset, service.body.byteLength);
   return (request, response) => {
+    const { socket } = request;
     response.sendDate = false;
     const url = request.url ?? '';
-    const client = clientOf(request.socket);
-    if (client === undefined && !readSource(request.socket, ownSource)) {
-      // The client is gone already.
-      response.destroy();
-      return;
+    let connection = connections.get(socket);
+    if (connection === undefined) {
+      connection = { source: new PeerAddress(), answer: response };
+      if (!readSource(socket, connection.source)) {
+        // The client is gone already.
+        response.destroy();
+        return;
+      }
+      connections.set(socket, connection);
     }
-    const source = client ?? ownSource;
+    connection.answer = response;
+    const source = clientOf(socket) ?? connection.source;
     const { family } = source;
     const countSent = () => service.countSent(family);
     service.readClock();
@@ -167,8 +180,8 @@ function createHandler(service: HttpService, clientOf: (socket: Socket) => PeerA
     const close = isLast && { connection: 'close' };
     const headers = { 'content-type': service.contentType, 'content-length': bodyBytes, ...close };
     response.writeHead(200, headers);
-    // The server sends later, when the body may hold another reply already.
-    response.end(Buffer.from(service.body.subarray(0, bodyBytes)), countSent);
+    // As a text of one byte a letter: the server joins it to the head, and writes both at once.
+    response.end(body.toString('latin1', 0, bodyBytes), 'latin1', countSent);
   };
 }
 
