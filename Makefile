@@ -36,7 +36,7 @@ GENERATED := docs crds charts
 INSTALLED := node_modules/.installed-package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help install run run-operator test test-apiserver check types lint format format-check knip generate generate-check clean bench bench-http bench-https bench-memory bench-api bench-snapshot bench-start bench-flood bench-operator faults soak fuzz observe images base-image
+.PHONY: help install run run-operator test test-apiserver check types lint format format-check knip generate generate-check clean bench bench-http bench-https bench-memory bench-pauses bench-api bench-snapshot bench-start bench-flood bench-operator faults soak fuzz observe images base-image
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -109,12 +109,13 @@ bench: install ## Compare UDP trackers (BENCH_ARGS='--profiles 1 --rounds 3')
 bench-http: install ## Compare HTTP trackers
 bench-https: install ## Compare the tracker over HTTPS with a responder that does nothing else
 bench-memory: install ## Measure bytes per peer, and the pauses of whole-store jobs
+bench-pauses: install ## Measure what clients notice of scrapes, listings, expiry and snapshots of 10 million peers
 bench-api: install ## Measure the REST API over a large store
 bench-snapshot: install ## Measure writing and restoring a snapshot of 10 million peers
 bench-start: install ## Measure the time from a start to the first answer
 bench-flood: install ## Measure what floods cost other clients, and the tracker's memory
 bench-operator: install ## Measure the operator with 1,000 trackers, against a real API server
-bench-http bench-https bench-memory bench-api bench-snapshot bench-start bench-flood bench-operator:
+bench-http bench-https bench-memory bench-pauses bench-api bench-snapshot bench-start bench-flood bench-operator:
 	@exec $(NODE) test/bench/main.ts $(@:bench-%=%) $(BENCH_ARGS)
 
 faults: install ## Let things go wrong around a tracker under load, and tell what was lost (part of make test too)

@@ -12,6 +12,7 @@ import { benchHttps } from './https-bench.ts';
 import { benchMemory } from './memory-bench.ts';
 import { benchOperator } from './operator-bench.ts';
 import { fetchOpentracker } from './opentracker.ts';
+import { benchPauses, type PausesBenchOptions } from './pauses-bench.ts';
 import { PROFILES } from './population.ts';
 import { type BenchServer, FLOOD_LIMIT, LIMITED_TRACKER, type Protocol, SERVERS } from './servers.ts';
 import { benchSnapshot } from './snapshot-bench.ts';
@@ -93,6 +94,22 @@ program
   .option('--out <folder>', 'where the figures go', DEFAULT_FOLDER)
   .action(async ({ rate, ...rest }: FillOptions & { readonly rate: number; readonly folder: string }) => {
     await benchSnapshot({ ...rest, ratePerSecond: rate });
+  });
+
+program
+  .command('pauses')
+  .description('What clients over UDP notice of scrapes, listings, expiry and snapshots of a large store')
+  .option('--torrents <count>', 'torrents', parseCount, 1_000_000)
+  .option('--peers <count>', 'peers, at least as many', parseCount, 10_000_000)
+  .option('--rounds <count>', 'times that each job is measured', parseCount, 2)
+  .option('--seconds <seconds>', 'seconds of each measurement', parseCount, 8)
+  .option('--workers <count>', 'network threads', parseCount, 1)
+  .option('--server-cpus <list>', 'processors of the server, as taskset takes them', '0')
+  .option('--client-cpu <number>', 'processor of the load', '1')
+  .option('--folder <folder>', 'where the snapshot is written, 60 bytes a peer', tmpdir())
+  .option('--out <folder>', 'where the figures go', DEFAULT_FOLDER)
+  .action(async (options: PausesBenchOptions) => {
+    await benchPauses(options);
   });
 
 program

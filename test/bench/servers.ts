@@ -322,7 +322,7 @@ function keepOutput(child: ChildProcess): () => string {
  * A port that was free for TCP and UDP a moment ago: not every server can be asked which one the kernel chose, and some
  * take both.
  */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   for (;;) {
     const server = createServer();
     server.listen(0, '127.0.0.1');
