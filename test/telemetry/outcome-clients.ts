@@ -41,6 +41,19 @@ const LOCAL_SOURCES: Readonly<Record<Family, Readonly<Record<string, string>>>> 
 };
 export const CLUSTER_RANGES = ['198.18.0.0/16', '2001:db8:c::/48'];
 
+/** The instruments that these clients move, with every value of their labels. */
+export const MET_BY_CLIENTS: ReadonlySet<string> = new Set([
+  'torrust_tracker_requests_total',
+  'torrust_tracker_replies_sent_total',
+  'torrust_tracker_udp_datagrams_ignored_total',
+  'torrust_tracker_connection_id_failures_total',
+  'torrust_tracker_http_requests_banned_total',
+  'torrust_tracker_proxy_headers_refused_total',
+  'torrust_tracker_local_source_announces_total',
+  'torrust_tracker_local_source_announces_refused_total',
+  'torrust_tracker_probe_announces_total',
+]);
+
 /** Networks that are banned by hand, and a client of each. */
 export const BANNED_NETWORKS = ['198.51.100.0/24', '2001:db8:bad::/64'];
 const BANNED_CLIENTS: Readonly<Record<Family, string>> = { ipv4: '198.51.100.7', ipv6: '2001:db8:bad::7' };

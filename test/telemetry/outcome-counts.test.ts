@@ -29,6 +29,7 @@ import {
   BURST,
   CLUSTER_RANGES,
   HttpOutcomes,
+  MET_BY_CLIENTS,
   NETWORK_BURST,
   UdpOutcomes,
   WRONG_IDS,
@@ -119,6 +120,8 @@ for (const sockets of SOCKET_PATHS) {
       }
       for (const outcome of everyOutcome())
         assert.ok(outcome in tally.counts, `no client of this test met ${outcome}`);
+      for (const facts of READ_INSTRUMENTS.filter(({ name }) => MET_BY_CLIENTS.has(name)))
+        assert.deepEqual(tally.missing(facts), [], facts.name);
       const { counts } = tally;
       // A reply is counted when it was sent, which may be after it was received.
       await waitFor('every reply to be counted', async () => {

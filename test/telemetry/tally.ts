@@ -1,4 +1,5 @@
 /** What the clients of a test counted, in the form in which the tracker counts it: by metric and labels. */
+import type { InstrumentFacts } from '../../tracker/telemetry/instrument.ts';
 import type { Exposition } from './exposition.ts';
 
 type Labels = Readonly<Record<string, string>>;
@@ -9,6 +10,16 @@ export class Tally {
   add(metric: string, labels: Labels = {}, count = 1): void {
     const key = keyOf(`torrust_tracker_${metric}`, labels);
     this.#counts.set(key, (this.#counts.get(key) ?? 0) + count);
+  }
+
+  /** The values of an instrument's labels that are known beforehand, and that nobody counted. */
+  missing({ name, labels = {} }: InstrumentFacts): string[] {
+    const keys = [...this.#counts.keys()].filter((key) => key.startsWith(`${name}{`));
+    return Object.entries(labels).flatMap(([label, texts]) =>
+      typeof texts === 'string'
+        ? []
+        : texts.filter((text) => !keys.some((key) => key.includes(`${JSON.stringify(label)}:"${text}"`))),
+    );
   }
 
   /** Everything, by `metric{"label":"value"}`, sorted. */
