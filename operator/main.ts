@@ -185,6 +185,7 @@ async function work({
     // Families stay as they were at the start: another would replace every pod.
     ipFamilies: families,
     clusterRanges: network.ranges,
+    nodes: network.nodes,
     dashboards,
     now: new Date(),
   });
@@ -205,7 +206,7 @@ async function work({
     onController(controller);
     discovery.subscribe(() => controller.reconcileAll());
     const watching = watchNetwork(client, log, signal, (changed) => {
-      if (isDeepStrictEqual(changed.ranges, network.ranges)) return;
+      if (isDeepStrictEqual(changed, network)) return;
       network = changed;
       controller.reconcileAll();
     });

@@ -114,6 +114,14 @@ export const PERMISSIONS: readonly Permission[] = [
     why: 'for certificates by cert-manager',
   },
   {
+    group: 'cert-manager.io',
+    resources: ['issuers'],
+    verbs: ['get'],
+    scope: 'watched',
+    isOptional: true,
+    why: 'to tell why a certificate does not come',
+  },
+  {
     group: 'events.k8s.io',
     resources: ['events'],
     verbs: ['create', 'patch'],
@@ -126,6 +134,21 @@ export const PERMISSIONS: readonly Permission[] = [
     verbs: ['get', 'list'],
     scope: 'cluster',
     why: 'for the addresses that clients reach, and to tell clients from the cluster',
+  },
+  {
+    group: 'networking.k8s.io',
+    resources: ['ingressclasses', 'servicecidrs'],
+    verbs: ['list'],
+    scope: 'cluster',
+    why: 'to tell of a missing class, and to tell clients from the cluster',
+  },
+  {
+    group: 'cert-manager.io',
+    resources: ['clusterissuers'],
+    verbs: ['get'],
+    scope: 'cluster',
+    isOptional: true,
+    why: 'to tell why a certificate does not come',
   },
   {
     group: 'coordination.k8s.io',

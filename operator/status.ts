@@ -15,6 +15,7 @@ import {
 } from './crd/tracker-status.ts';
 import { isHibernating, type TorrustTracker } from './crd/tracker.ts';
 import { describeDatabaseTrouble } from './database-trouble.ts';
+import { describeExposed, describeWaiting } from './exposure-trouble.ts';
 
 /** What runs the pods, as it reports itself. */
 export interface WorkloadFacts {
@@ -71,6 +72,10 @@ export interface StatusFacts {
   readonly troubles: readonly PodTrouble[];
   /** In the order of the listeners; empty for a tracker that no way leads to yet. */
   readonly ways: readonly Way[];
+  /** What the cluster warned of a Service that has no address; undefined when it did not. */
+  readonly addressWarning: string | undefined;
+  /** The nodes without a pod that takes traffic, where those drop what clients send to them. */
+  readonly emptyNodes: readonly string[];
   /** What the tracker says of its database; undefined while nobody can tell. */
   readonly database: { readonly isUp: boolean; readonly message: string } | undefined;
   readonly certificates: readonly {
@@ -146,7 +151,7 @@ function allFindings(tracker: TorrustTracker, facts: StatusFacts): Map<Condition
     ],
     ['DatabaseReady', judgeDatabase(tracker, facts)],
     ['CertificatesReady', judgeCertificates(facts)],
-    ['ExposureReady', judgeExposure(facts)],
+    ['ExposureReady', judgeExposure(tracker, facts)],
     ['SourceIPPreserved', judgeSources(facts)],
     ['ProbeSucceeded', judgeProbe(tracker, facts)],
     ['Progressing', judgeProgress(facts)],
@@ -202,21 +207,17 @@ function judgeCertificates(facts: StatusFacts): Finding {
   return finding('True', 'CertificatesValid', 'Every certificate is there and valid.');
 }
 
-function judgeExposure(facts: StatusFacts): Finding {
+function judgeExposure(tracker: TorrustTracker, facts: StatusFacts): Finding {
   const problem = problemOf(facts, 'ExposureReady');
   if (problem !== undefined) return problem;
   const waiting = facts.ways.filter(({ address }) => address === undefined);
   if (waiting.length > 0) {
     const names = waiting.map(({ protocol, listener }) => `${protocol} ${listener}`).join(', ');
-    return finding(
-      'False',
-      'AddressPending',
-      `No address yet for ${names}: the cluster's load balancer gives it.`,
-    );
+    return finding('False', 'AddressPending', describeWaiting(tracker, names, facts.addressWarning));
   }
   if (facts.ways.length === 0)
     return finding('Unknown', 'Unknown', 'No Service or node leads to the tracker yet.');
-  return finding('True', 'Exposed', 'Every listener has an address.');
+  return finding('True', 'Exposed', describeExposed(tracker, facts.emptyNodes));
 }
 
 /** What the sources of announces show. */

@@ -45,6 +45,7 @@ function render({ filename, namespace, defaultTrackerImage: defaultImage, ipv6 }
     apis: oneVersionEach(new Set(OPTIONAL_APIS)),
     ipFamilies: ipv6 ? [4, 6] : [4],
     clusterRanges: [],
+    nodes: [],
     dashboards: readDashboards(),
     now: new Date(),
   };

@@ -48,7 +48,7 @@ export const REASONS = {
   InvalidConfig: 'spec.config says something that the tracker does not take.',
   ConfigConflict: 'spec.config changes what the operator needs to work.',
   SecretInConfig: 'spec.config holds a secret, which would end in a ConfigMap.',
-  // Secrets, of ConfigValid, DatabaseReady and CertificatesReady
+  // Secrets, of ConfigValid, DatabaseReady, CertificatesReady and ExposureReady
   SecretMissing: 'A Secret that the resource names does not exist.',
   SecretIncomplete: 'A Secret that the resource names lacks a key.',
   SecretInvalid: 'A Secret that the resource names holds something that can not be used.',
@@ -61,10 +61,12 @@ export const REASONS = {
   NoCertificates: 'No listener needs a certificate.',
   CertificatePending: 'A certificate is being issued.',
   CertificateExpired: 'A certificate has expired.',
+  IssuerNotReady: 'The issuer of a certificate does not exist or is not ready.',
   // ExposureReady
   Exposed: 'Every Service and route is there.',
   AddressPending: 'The load balancer has not given an address yet.',
   RouteNotAccepted: 'A gateway does not accept a route.',
+  ClassMissing: 'A class that the resource names, or a default one, does not exist.',
   APIMissing: 'The cluster does not have an API that the resource asks for.',
   // SourceIPPreserved
   ClientAddressesSeen: "The tracker sees its clients' own addresses.",

@@ -45,6 +45,8 @@ export interface Environment {
   readonly ipFamilies: readonly (4 | 6)[];
   /** The addresses of nodes and the ranges of pods; empty when they are not known. */
   readonly clusterRanges: readonly string[];
+  /** The names of all nodes, sorted; empty when they are not known. */
+  readonly nodes: readonly string[];
   /** Dashboards of trackers: the name of a file, and its JSON. */
   readonly dashboards: ReadonlyMap<string, string>;
   readonly now: Date;

@@ -1,6 +1,6 @@
 /**
- * Every Secret that a tracker's pods read: whose it is, which keys of it, where in the pod they are, and which condition
- * tells when it can't be used. Secrets are mounted as directories and never as variables or by `subPath`, since only a
+ * Every Secret that a tracker's pods, or its Ingress, read: whose it is, which keys of it, where in the pod they are, and
+ * which condition tells when it can't be used. Secrets are mounted as directories and never as variables or by `subPath`, since only a
  * directory follows a change.
  */
 import type { ConditionType } from '../crd/conditions.ts';
@@ -14,7 +14,7 @@ const SECRETS_FOLDER = '/run/secrets/torrust';
 const SECRET_FILE_MODE = 0o440;
 
 /** One Secret, and what is read of it. */
-export interface SecretUse {
+export interface ReadSecret {
   readonly kind:
     'api_token' | 'database_credentials' | 'database_authority' | 'connection_keys' | 'certificate';
   /** The Secret. */
@@ -25,12 +25,16 @@ export interface SecretUse {
   readonly field: string;
   /** The keys that are read, and the names of their files. */
   readonly files: readonly { readonly key: string; readonly file: string }[];
+  readonly condition: ConditionType;
+  /** What the certificate of a listener is for. */
+  readonly target?: CertificateTarget;
+}
+
+/** One that is mounted into the pods. */
+export interface SecretUse extends ReadSecret {
   /** The directory in the pod. */
   readonly folder: string;
   readonly volume: string;
-  readonly condition: ConditionType;
-  /** What the certificate is for. */
-  readonly target?: CertificateTarget;
 }
 
 /** A certificate that a listener needs. */
@@ -134,6 +138,23 @@ export function secretUses(tracker: TorrustTracker): SecretUse[] {
     ...uses,
     ...certificateUses(tracker).map(({ target, tls }) => useOfCertificate(tracker, target, tls)),
   ];
+}
+
+/** Every Secret that somebody reads for a tracker: its pods, and who serves its Ingress. */
+export function readSecrets(tracker: TorrustTracker): ReadSecret[] {
+  const { tlsSecretName, annotations } = tracker.spec.exposure.ingress ?? {};
+  if (tlsSecretName === undefined) return secretUses(tracker);
+  // By such an annotation cert-manager makes the Secret that an Ingress names.
+  const isIssued = Object.keys(annotations ?? {}).some((name) => name.startsWith('cert-manager.io/'));
+  const ofIngress: ReadSecret = {
+    kind: 'certificate',
+    name: tlsSecretName,
+    source: isIssued ? 'cert_manager' : 'user',
+    field: 'spec.exposure.ingress.tlsSecretName',
+    files: ['tls.crt', 'tls.key'].map((key) => ({ key, file: key })),
+    condition: 'ExposureReady',
+  };
+  return [...secretUses(tracker), ofIngress];
 }
 
 function useOfCertificate(tracker: TorrustTracker, target: CertificateTarget, tls: TlsSource): SecretUse {

@@ -8,7 +8,7 @@ import type { Problem, Reason } from '../crd/conditions.ts';
 import type { TorrustTracker } from '../crd/tracker.ts';
 import { judgePair } from './certificates.ts';
 import type { Observed, ObservedSecret } from './environment.ts';
-import { describeTarget, type SecretUse, secretUses } from './secret-uses.ts';
+import { describeTarget, type ReadSecret, readSecrets } from './secret-uses.ts';
 
 /** The end of one certificate. */
 export interface CertificateFacts {
@@ -29,7 +29,7 @@ export interface SecretVerdicts {
 export function judgeSecrets(tracker: TorrustTracker, observed: Observed, now: Date): SecretVerdicts {
   const problems: Problem[] = [];
   const certificates: CertificateFacts[] = [];
-  for (const use of secretUses(tracker)) {
+  for (const use of readSecrets(tracker)) {
     const secret = observed.secrets.get(use.name);
     const problem = judgeUse(use, secret, now);
     if (problem !== undefined) problems.push(problem);
@@ -41,7 +41,7 @@ export function judgeSecrets(tracker: TorrustTracker, observed: Observed, now: D
   return { problems, certificates };
 }
 
-function judgeUse(use: SecretUse, secret: ObservedSecret | undefined, now: Date): Problem | undefined {
+function judgeUse(use: ReadSecret, secret: ObservedSecret | undefined, now: Date): Problem | undefined {
   // What the operator makes, it mends; only what others make can be a user's problem.
   if (use.source === 'operator') return undefined;
   const say = (reason: Reason, message: string): Problem => ({ condition: use.condition, reason, message });
@@ -67,7 +67,7 @@ function judgeUse(use: SecretUse, secret: ObservedSecret | undefined, now: Date)
 }
 
 function judgeContent(
-  use: SecretUse,
+  use: ReadSecret,
   { data }: ObservedSecret,
   now: Date,
   say: (reason: Reason, message: string) => Problem,
@@ -86,14 +86,17 @@ function judgeContent(
     case 'database_authority':
       return isCertificate(value)
         ? undefined
-        : say('SecretInvalid', `The Secret ${use.name} of ${use.field} holds no certificate in PEM.`);
+        : say(
+            'SecretInvalid',
+            `The Secret ${use.name} of ${use.field} holds no certificate in PEM: put that of the server's authority into its key ${first?.key ?? ''}.`,
+          );
     case 'certificate': {
       const verdict = judgePair(data.get('tls.crt') ?? '', data.get('tls.key') ?? '', now);
       if (verdict.kind === 'usable') return undefined;
       if (verdict.kind === 'unusable') {
         return say(
           'SecretInvalid',
-          `The Secret ${use.name} of ${use.field} can not be served: ${verdict.reason}.`,
+          `The Secret ${use.name} of ${use.field} can not be served: ${verdict.reason}. Put a certificate and its own key into it; they are served without a restart.`,
         );
       }
       return say(
@@ -107,7 +110,7 @@ function judgeContent(
   }
 }
 
-function nameKeys({ files }: SecretUse): string {
+function nameKeys({ files }: ReadSecret): string {
   const keys = files.map(({ key }) => key);
   return keys.length === 1 ? `the key ${keys.join('')}` : `the keys ${keys.join(' and ')}`;
 }

@@ -36,7 +36,7 @@ const NAMESPACED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     ServiceAccount: 'serviceaccounts',
   },
   'apps/v1': { DaemonSet: 'daemonsets', Deployment: 'deployments', StatefulSet: 'statefulsets' },
-  'cert-manager.io/v1': { Certificate: 'certificates' },
+  'cert-manager.io/v1': { Certificate: 'certificates', Issuer: 'issuers' },
   'coordination.k8s.io/v1': { Lease: 'leases' },
   'discovery.k8s.io/v1': { EndpointSlice: 'endpointslices' },
   'events.k8s.io/v1': { Event: 'events' },
@@ -53,7 +53,8 @@ const OF_THE_CLUSTER: typeof NAMESPACED = {
   v1: { Namespace: 'namespaces', Node: 'nodes' },
   'apiextensions.k8s.io/v1': { CustomResourceDefinition: 'customresourcedefinitions' },
   'authorization.k8s.io/v1': { SelfSubjectAccessReview: 'selfsubjectaccessreviews' },
-  'networking.k8s.io/v1': { IngressClass: 'ingressclasses' },
+  'cert-manager.io/v1': { ClusterIssuer: 'clusterissuers' },
+  'networking.k8s.io/v1': { IngressClass: 'ingressclasses', ServiceCIDR: 'servicecidrs' },
   'scheduling.k8s.io/v1': { PriorityClass: 'priorityclasses' },
   'storage.k8s.io/v1': { StorageClass: 'storageclasses' },
 };

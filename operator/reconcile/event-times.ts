@@ -5,12 +5,18 @@ import { textAt } from '../json-path.ts';
 
 /** The last event of some reasons, about one object or any; undefined when there is none. */
 export function latest(events: readonly unknown[], reasons: readonly string[], about?: string): unknown {
-  const fitting = events.filter(
-    (event) =>
-      reasons.includes(textAt(event, 'reason') ?? '') &&
-      (about === undefined || textAt(event, 'involvedObject', 'name') === about),
+  return newest(
+    events.filter(
+      (event) =>
+        reasons.includes(textAt(event, 'reason') ?? '') &&
+        (about === undefined || textAt(event, 'involvedObject', 'name') === about),
+    ),
   );
-  return fitting.toSorted((one, other) => (timeOf(one) < timeOf(other) ? 1 : -1))[0];
+}
+
+/** The event that was seen last; undefined of none. */
+export function newest(events: readonly unknown[]): unknown {
+  return events.toSorted((one, other) => (timeOf(one) < timeOf(other) ? 1 : -1))[0];
 }
 
 /** When an event was last seen. RFC 3339 in UTC: texts are in the order of their times. Empty when it does not say. */

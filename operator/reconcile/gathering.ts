@@ -5,7 +5,7 @@ import type { TorrustTracker } from '../crd/tracker.ts';
 import type { Observed, ObservedSecret } from '../desired/environment.ts';
 import { namesOf } from '../desired/identity.ts';
 import type { KubernetesObject, ObjectReference } from '../desired/kubernetes-object.ts';
-import { secretUses } from '../desired/secret-uses.ts';
+import { readSecrets } from '../desired/secret-uses.ts';
 import { workloadKind } from '../desired/workload.ts';
 import { listAt, textAt } from '../json-path.ts';
 import { resourceOf } from '../kube/api-resource.ts';
@@ -52,7 +52,7 @@ export class Gathering {
   async observe(tracker: TorrustTracker, signal: AbortSignal): Promise<Observed> {
     const { namespace } = tracker.metadata;
     const names = namesOf(tracker);
-    const uses = secretUses(tracker);
+    const uses = readSecrets(tracker);
     const isSigned = uses.some(({ kind, source }) => kind === 'certificate' && source === 'operator');
     const secretNames = new Set([...uses.map(({ name }) => name), ...(isSigned ? [names.authority] : [])]);
     const secrets = await Promise.all(

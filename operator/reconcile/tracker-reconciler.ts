@@ -9,7 +9,7 @@ import { type Desired, desiredObjects } from '../desired/desired.ts';
 import type { Environment, Observed } from '../desired/environment.ts';
 import { namesOf, selectorText } from '../desired/identity.ts';
 import type { KubernetesObject } from '../desired/kubernetes-object.ts';
-import { certificateUses, secretUses } from '../desired/secret-uses.ts';
+import { certificateUses, readSecrets } from '../desired/secret-uses.ts';
 import { conditionOf, listAt, textAt } from '../json-path.ts';
 import { makeMaterials, type Pair } from '../key-material.ts';
 import type { KubeClient } from '../kube/client.ts';
@@ -18,12 +18,16 @@ import type { KubeLog } from '../kube/kube-log.ts';
 import { type KubeObject, nameOfKey } from '../kube/kube-object.ts';
 import { planProbe, type RunningPod } from '../probe/plan.ts';
 import type { Prober } from '../probe/prober.ts';
+import { isLocal } from '../exposure-trouble.ts';
 import { type StatusFacts, trackerStatus } from '../status.ts';
 import { findWays } from '../ways.ts';
 import { Applier } from './applier.ts';
 import { isGrowing } from './claim-troubles.ts';
+import { judgeIngressClass, judgeIssuers } from './class-verdicts.ts';
 import type { ClusterCache } from './cluster-cache.ts';
+import { newest } from './event-times.ts';
 import { Gathering } from './gathering.ts';
+import { Lookups } from './lookups.ts';
 import { readOwnership, readService } from './observation.ts';
 import { findTroubles } from './pod-troubles.ts';
 import { judgeRoutes } from './route-verdicts.ts';
@@ -48,7 +52,9 @@ export interface ReconcilerOptions {
 const PROBLEM_SECONDS = 15;
 /** Why a volume does not grow is told in events, which nobody watches. */
 const GROWTH_SECONDS = 60;
-/** Pods that do not start are looked at again after a part of the time that they have taken. */
+/** Classes of Ingresses are not watched. */
+const CLASS_SECONDS = 300;
+/** What does not start is looked at again after a part of the time that it has taken. */
 const START_FRACTION = 0.25;
 const MIN_START_SECONDS = 5;
 const MAX_START_SECONDS = 300;
@@ -69,6 +75,7 @@ interface Outcome {
 export class TrackerReconciler {
   readonly #options: ReconcilerOptions;
   readonly #gathering: Gathering;
+  readonly #lookups: Lookups;
   readonly #applier: Applier;
   readonly #status: StatusWriter;
 
@@ -76,6 +83,7 @@ export class TrackerReconciler {
     const { client, cache, recorder, log, isDry } = options;
     this.#options = options;
     this.#gathering = new Gathering(client, cache);
+    this.#lookups = new Lookups(client);
     this.#applier = new Applier(client, cache, log, isDry);
     this.#status = new StatusWriter(client, cache, recorder, isDry);
   }
@@ -101,12 +109,14 @@ export class TrackerReconciler {
     const { namespace } = tracker.metadata;
     cache.setSecrets(
       key,
-      secretUses(tracker).map(({ name }) => ({ namespace, name })),
+      readSecrets(tracker).map(({ name }) => ({ namespace, name })),
     );
     const env = environment();
     const observed = await this.#gathering.observe(tracker, signal);
     const desired = await this.#decide(tracker, env, observed);
-    const outcome = await this.#apply(tracker, desired, signal);
+    const applied = await this.#apply(tracker, desired, signal);
+    const lacking = await this.#findLacking(tracker, desired, applied.objects, signal);
+    const outcome = { objects: applied.objects, problems: [...applied.problems, ...lacking] };
     const facts = await this.#findFacts(key, tracker, env, desired, outcome, signal);
     // After a start of the operator, what was said of a tracker stands until it has been asked again.
     const isToBeConfirmed =
@@ -161,11 +171,34 @@ export class TrackerReconciler {
     return { objects, problems };
   }
 
+  /** What the tracker names and the cluster does not have. */
+  async #findLacking(
+    tracker: TorrustTracker,
+    { problems }: Desired,
+    objects: readonly KubeObject[],
+    signal: AbortSignal,
+  ): Promise<Problem[]> {
+    const ingress = objects.find(({ kind }) => kind === 'Ingress');
+    const classes = ingress === undefined ? undefined : await this.#lookups.ingressClasses(signal);
+    const isPending = problems.some(({ reason }) => reason === 'CertificatePending');
+    const references = isPending
+      ? certificateUses(tracker).flatMap(({ tls }) => tls.certManager?.issuerRef ?? [])
+      : [];
+    const issuers = await Promise.all(
+      references.map((reference) => this.#lookups.issuer(reference, tracker.metadata.namespace, signal)),
+    );
+    const known = new Set(issuers.filter((issuer) => issuer !== undefined));
+    return [
+      ...(classes === undefined ? [] : judgeIngressClass(tracker, ingress, classes)),
+      ...judgeIssuers([...known]),
+    ];
+  }
+
   /** Everything that the status is made of. */
   async #findFacts(
     key: string,
     tracker: TorrustTracker,
-    { now, operatorNamespace, clusterRanges }: Environment,
+    { now, operatorNamespace, clusterRanges, nodes }: Environment,
     desired: Desired,
     { objects, problems }: Outcome,
     signal: AbortSignal,
@@ -184,11 +217,15 @@ export class TrackerReconciler {
     const asksSources = clusterRanges.length > 0 && isReachedFromOutside(tracker);
     prober.watch(key, planProbe(tracker, runningPods(pods), asked, asksSources));
     const report = prober.report(key);
+    const ways = findWays(tracker, publicServices.map(readService), await this.#nodes(tracker, pods, signal));
     return {
-      problems: [...desired.problems, ...problems, ...judgeRoutes(objects)],
+      // What is wrong with what an object hangs on comes before what is wrong with the object.
+      problems: [...problems, ...desired.problems, ...judgeRoutes(objects)],
       workload: workloadFacts,
       troubles: await this.#findTroubles(tracker, workloadFacts, pods, objects, now, signal),
-      ways: findWays(tracker, publicServices.map(readService), await this.#nodes(tracker, pods, signal)),
+      ways,
+      addressWarning: await this.#findAddressWarning(tracker, ways, publicServices, signal),
+      emptyNodes: isLocal(tracker) ? nodesWithout(nodes, pods) : [],
       database: report?.database,
       certificates: desired.certificates,
       certificatesNeeded: certificateUses(tracker).length,
@@ -230,6 +267,20 @@ export class TrackerReconciler {
     return findTroubles({ pods, claim, events, now });
   }
 
+  /** What the cluster warned of a load balancer that gives no address. */
+  async #findAddressWarning(
+    tracker: TorrustTracker,
+    ways: StatusFacts['ways'],
+    services: readonly KubeObject[],
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
+    if (ways.every(({ address }) => address !== undefined)) return undefined;
+    const names = services.map(({ metadata }) => metadata.name);
+    const isAbout = (name: string) => names.includes(name);
+    const events = await this.#gathering.warnings(tracker.metadata.namespace, isAbout, signal);
+    return textAt(newest(events), 'message');
+  }
+
   /** The addresses of the nodes with a pod, where clients go to nodes. */
   async #nodes(tracker: TorrustTracker, pods: readonly KubeObject[], signal: AbortSignal): Promise<string[]> {
     const { topology, exposure } = tracker.spec;
@@ -255,6 +306,8 @@ export class TrackerReconciler {
       workload: undefined,
       troubles: [],
       ways: [],
+      addressWarning: undefined,
+      emptyNodes: [],
       database: undefined,
       certificates: [],
       certificatesNeeded: 0,
@@ -313,6 +366,14 @@ function runningPods(pods: readonly KubeObject[]): RunningPod[] {
     .toSorted((one, other) => (one.name < other.name ? -1 : 1));
 }
 
+/** The nodes that have no ready pod; none while there is no ready pod at all. */
+function nodesWithout(nodes: readonly string[], pods: readonly KubeObject[]): string[] {
+  const serving = pods
+    .filter((pod) => textAt(conditionOf(pod, 'Ready'), 'status') === 'True')
+    .map((pod) => textAt(pod, 'spec', 'nodeName'));
+  return serving.length === 0 ? [] : nodes.filter((node) => !serving.includes(node));
+}
+
 /** The addresses of a Service inside the cluster. */
 function addressesOf(service: KubeObject) {
   const addresses = listAt(service, 'spec', 'clusterIPs').filter((address) => typeof address === 'string');
@@ -323,7 +384,7 @@ function addressesOf(service: KubeObject) {
 function requeueSeconds(
   tracker: TorrustTracker,
   { nextAt, certificates }: Desired,
-  { workload, now }: StatusFacts,
+  { workload, ways, now }: StatusFacts,
   { objects, problems }: Outcome,
 ): number | undefined {
   const ends = certificates.map(({ notAfter }) => notAfter).filter((end) => end > now);
@@ -332,8 +393,10 @@ function requeueSeconds(
   );
   if (problems.length > 0) dueSeconds.push(PROBLEM_SECONDS);
   if (isGrowing(objects.find(isClaim))) dueSeconds.push(GROWTH_SECONDS);
+  if (tracker.spec.exposure.ingress !== undefined) dueSeconds.push(CLASS_SECONDS);
   const isStarting = workload === undefined || workload.ready < workload.wanted || workload.wanted === 0;
-  if (isStarting && !isHibernating(tracker)) {
+  const isWaiting = ways.some(({ address }) => address === undefined);
+  if ((isStarting || isWaiting) && !isHibernating(tracker)) {
     const ready = tracker.status?.conditions?.find(({ type }) => type === 'Ready');
     const sinceMillis = ready === undefined ? 0 : now.getTime() - Date.parse(ready.lastTransitionTime);
     const seconds = (sinceMillis / 1000) * START_FRACTION;

@@ -68,8 +68,14 @@ const ROOMS: Record<string, readonly string[]> = {
 
   'operator/crd/': FOR_OPERATOR,
   'operator/desired/': ['operator/crd/', ...FOR_OPERATOR],
-  'operator/status.ts': ['operator/crd/', 'operator/database-trouble.ts', ...FOR_OPERATOR],
+  'operator/status.ts': [
+    'operator/crd/',
+    'operator/database-trouble.ts',
+    'operator/exposure-trouble.ts',
+    ...FOR_OPERATOR,
+  ],
   'operator/database-trouble.ts': ['operator/crd/'],
+  'operator/exposure-trouble.ts': ['operator/crd/'],
   // What is measured is judged without knowing how Kubernetes is talked to.
   'operator/probe/': [
     'operator/crd/',

@@ -28,6 +28,7 @@ export const EVERYTHING: Environment = {
   ]),
   ipFamilies: [4, 6],
   clusterRanges: ['192.168.77.2/32', '10.244.1.0/24'],
+  nodes: ['node-1', 'node-2'],
   dashboards: new Map([['tracker.json', '{"title":"Tracker"}\n']]),
   now: new Date('2026-11-22T12:00:00Z'),
 };

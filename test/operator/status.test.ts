@@ -24,6 +24,8 @@ const WORKING: StatusFacts = {
       url: 'udp://192.0.2.1:6969/announce',
     },
   ],
+  addressWarning: undefined,
+  emptyNodes: [],
   database: { isUp: true, message: '' },
   certificates: [],
   certificatesNeeded: 0,

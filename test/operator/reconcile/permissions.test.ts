@@ -54,8 +54,13 @@ test('every right is used, and none is missing', needs('apiserver', 'definitions
     port: 7443,
     tls: { certManager: { issuerRef: { name: 'ca' }, dnsNames: ['a.b'] } },
   };
+  const issuedByCluster = {
+    name: 'tls-2',
+    port: 7444,
+    tls: { certManager: { issuerRef: { name: 'ca', kind: 'ClusterIssuer' }, dnsNames: ['a.b'] } },
+  };
   const everything = {
-    http: [proxied, issued],
+    http: [proxied, issued, issuedByCluster],
     exposure: {
       acknowledgeSourceNAT: true,
       gateway: {

@@ -8,6 +8,7 @@ import { trackerObject } from '../../apiserver/trackers.ts';
 import {
   makeNamespace,
   objectIn,
+  type OperatorSettings,
   type RunningOperator,
   sentence,
   startOperator,
@@ -30,8 +31,12 @@ export interface Scene {
 }
 
 /** Starts an operator and makes a namespace for a test. */
-export async function enterScene(context: TestContext, server: ApiServer): Promise<Scene> {
-  const operator = await startOperator(context, server);
+export async function enterScene(
+  context: TestContext,
+  server: ApiServer,
+  settings: OperatorSettings = {},
+): Promise<Scene> {
+  const operator = await startOperator(context, server, settings);
   const namespace = await makeNamespace(server);
   return {
     namespace,
