@@ -311,7 +311,7 @@ function judgeReady(
     if (degraded?.status === 'True') return finding('False', degraded.reason, degraded.message);
     const why =
       facts.workload !== undefined && wanted === 0
-        ? 'No node is chosen for the tracker.'
+        ? 'No node is chosen for the tracker: see spec.nodeSelector and spec.tolerations.'
         : `${ready} of ${wanted} pods are ready.`;
     return finding('False', 'PodsNotReady', why);
   }

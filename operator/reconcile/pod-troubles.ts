@@ -27,6 +27,8 @@ const IMAGE_REASONS: readonly string[] = [
   'ImageInspectError',
   'RegistryUnavailable',
 ];
+const IMAGE_ADVICE =
+  'see spec.image, and spec.image.pullSecrets for a registry that asks who one is; it is tried again by itself';
 const START_REASONS: readonly string[] = [
   'CrashLoopBackOff',
   'CreateContainerConfigError',
@@ -66,7 +68,7 @@ function podTrouble(pod: unknown, events: readonly unknown[], now: Date): PodTro
     const message = textAt(status, 'state', 'waiting', 'message') ?? '';
     if (IMAGE_REASONS.includes(reason)) {
       const image = textAt(status, 'image') ?? 'the image';
-      return say('ImagePullFailed', `${image} can not be had (${reason}: ${message}): see spec.image.`);
+      return say('ImagePullFailed', `${image} can not be had (${reason}: ${message}): ${IMAGE_ADVICE}.`);
     }
     if (START_REASONS.includes(reason)) return say('PodFailing', describeFailure(status, reason, message));
     if ((numberAt(status, 'restartCount') ?? 0) >= MANY_RESTARTS && valueAt(status, 'ready') === false) {
@@ -82,8 +84,20 @@ function podTrouble(pod: unknown, events: readonly unknown[], now: Date): PodTro
   const isWaiting = listAt(pod, 'status', 'containerStatuses').some(
     (status) => textAt(status, 'state', 'waiting', 'reason') === 'ContainerCreating',
   );
-  const volume = isWaiting ? textAt(latest(events, VOLUME_EVENTS, name), 'message') : undefined;
-  return volume === undefined ? [] : say('StorageFailed', volume);
+  const said = isWaiting ? textAt(latest(events, VOLUME_EVENTS, name), 'message') : undefined;
+  return said === undefined
+    ? []
+    : say('StorageFailed', `${said.replace(/\.$/, '')}: ${adviceOnVolume(said)}.`);
+}
+
+/** What to do about a volume that does not come to its pod. */
+function adviceOnVolume(said: string): string {
+  if (/multi-attach|already (used|exclusively attached)/i.test(said)) {
+    return 'it is let go when the pod on the other node has ended; if that node is gone for good, delete its Node object';
+  }
+  return /secret|configmap/i.test(said)
+    ? 'see that the Secrets that the resource names are there with all their keys; it is tried again by itself'
+    : 'see the driver of the StorageClass on that node; it is tried again by itself';
 }
 
 /** What the container said last is in the log, and its exit is here. */

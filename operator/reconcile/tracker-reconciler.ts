@@ -10,13 +10,13 @@ import type { Environment, Observed } from '../desired/environment.ts';
 import { namesOf, selectorText } from '../desired/identity.ts';
 import type { KubernetesObject } from '../desired/kubernetes-object.ts';
 import { certificateUses, readSecrets } from '../desired/secret-uses.ts';
-import { conditionOf, listAt, textAt } from '../json-path.ts';
+import { listAt, textAt } from '../json-path.ts';
 import { makeMaterials, type Pair } from '../key-material.ts';
 import type { KubeClient } from '../kube/client.ts';
 import type { ReconcileResult } from '../kube/controller.ts';
 import type { KubeLog } from '../kube/kube-log.ts';
 import { type KubeObject, nameOfKey } from '../kube/kube-object.ts';
-import { planProbe, type RunningPod } from '../probe/plan.ts';
+import { planProbe } from '../probe/plan.ts';
 import type { Prober } from '../probe/prober.ts';
 import { isLocal } from '../exposure-trouble.ts';
 import { type StatusFacts, trackerStatus } from '../status.ts';
@@ -26,9 +26,11 @@ import { isGrowing } from './claim-troubles.ts';
 import { judgeIngressClass, judgeIssuers } from './class-verdicts.ts';
 import type { ClusterCache } from './cluster-cache.ts';
 import { newest } from './event-times.ts';
+import { describeGap, GapWatch, WHOLE } from './gaps.ts';
 import { Gathering } from './gathering.ts';
 import { Lookups } from './lookups.ts';
 import { readOwnership, readService } from './observation.ts';
+import { isReady, nodesWithout, runningPods } from './pod-facts.ts';
 import { findTroubles } from './pod-troubles.ts';
 import { judgeRoutes } from './route-verdicts.ts';
 import { type Recorder, StatusWriter } from './status-writer.ts';
@@ -76,6 +78,7 @@ export class TrackerReconciler {
   readonly #options: ReconcilerOptions;
   readonly #gathering: Gathering;
   readonly #lookups: Lookups;
+  readonly #gaps = new GapWatch();
   readonly #applier: Applier;
   readonly #status: StatusWriter;
 
@@ -122,12 +125,37 @@ export class TrackerReconciler {
     const isToBeConfirmed =
       prober.isWatching(key) && prober.report(key) === undefined && tracker.status?.probe !== undefined;
     if (!isToBeConfirmed) await this.#status.write(raw, tracker, trackerStatus(tracker, facts), signal);
+    this.#tellGaps(key, raw, tracker);
     return { requeueAfterSeconds: requeueSeconds(tracker, desired, facts, outcome) };
   }
 
   #forget(key: string): void {
     this.#options.prober.forget(key);
+    this.#gaps.forget(key);
     this.#options.cache.setSecrets(key, []);
+  }
+
+  /** Tells of long times in which no pod took traffic, when they have ended. */
+  #tellGaps(key: string, raw: KubeObject, tracker: TorrustTracker): void {
+    const { cache, recorder, isDry } = this.#options;
+    if (isHibernating(tracker)) {
+      this.#gaps.forget(key);
+      return;
+    }
+    // A pod that is about to end answers until it is not ready any more.
+    const ready = cache.podsOf(tracker.metadata).filter(isReady);
+    const isOnNodes = tracker.spec.topology === 'HostNode';
+    const places = ready.map((pod) => (isOnNodes ? (textAt(pod, 'spec', 'nodeName') ?? WHOLE) : WHOLE));
+    const hasServed = !isOnNodes && (tracker.status?.readyReplicas ?? 0) > 0;
+    const gaps = this.#gaps.note(key, {
+      places: [...new Set(places)],
+      hasServed,
+      nowMillis: performance.now(),
+    });
+    if (isDry) return;
+    for (const gap of gaps) {
+      recorder.record(raw, { type: 'Warning', reason: 'LongGap', message: describeGap(gap) });
+    }
   }
 
   /** The desired objects, with key material made for what is on order. */
@@ -347,31 +375,6 @@ function isSameObject(object: KubeObject, wanted: KubernetesObject): boolean {
 function isReachedFromOutside({ spec: { topology, exposure } }: TorrustTracker): boolean {
   const { type, gateway, ingress } = exposure;
   return topology === 'HostNode' || type !== 'ClusterIP' || gateway !== undefined || ingress !== undefined;
-}
-
-/** The pods that run and stay, by name. */
-function runningPods(pods: readonly KubeObject[]): RunningPod[] {
-  return pods
-    .filter(
-      (pod) =>
-        textAt(pod, 'status', 'phase') === 'Running' &&
-        textAt(pod, 'metadata', 'deletionTimestamp') === undefined,
-    )
-    .map((pod) => ({
-      name: pod.metadata.name,
-      addresses: listAt(pod, 'status', 'podIPs').flatMap((entry) => textAt(entry, 'ip') ?? []),
-      isReady: textAt(conditionOf(pod, 'Ready'), 'status') === 'True',
-    }))
-    .filter(({ addresses }) => addresses.length > 0)
-    .toSorted((one, other) => (one.name < other.name ? -1 : 1));
-}
-
-/** The nodes that have no ready pod; none while there is no ready pod at all. */
-function nodesWithout(nodes: readonly string[], pods: readonly KubeObject[]): string[] {
-  const serving = pods
-    .filter((pod) => textAt(conditionOf(pod, 'Ready'), 'status') === 'True')
-    .map((pod) => textAt(pod, 'spec', 'nodeName'));
-  return serving.length === 0 ? [] : nodes.filter((node) => !serving.includes(node));
 }
 
 /** The addresses of a Service inside the cluster. */

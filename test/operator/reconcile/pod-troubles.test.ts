@@ -35,7 +35,7 @@ describe('A sentence tells of', () => {
     'an image that can not be pulled': {
       pods: [waiting('ImagePullBackOff', 'Back-off pulling image')],
       about: 'ImagePullFailed Pod sample-0',
-      told: /^image:1 can not be had \(ImagePullBackOff: Back-off pulling image\): see spec.image\.$/,
+      told: /^image:1 can not be had \(ImagePullBackOff: Back-off pulling image\): see spec.image, and spec\.image\.pullSecrets /,
     },
     'a container that ends again and again': {
       pods: [
@@ -71,7 +71,27 @@ describe('A sentence tells of', () => {
         event('FailedMount', 'Pod', 'another', 'of another', LATE),
       ],
       about: 'StorageFailed Pod sample-0',
-      told: /^the last$/,
+      told: /^the last: see the driver of the StorageClass on that node/,
+    },
+    'a volume that another node still has': {
+      pods: [waiting('ContainerCreating')],
+      events: [event('FailedAttachVolume', 'Pod', 'sample-0', 'Multi-Attach error for volume "pv"', LATE)],
+      about: 'StorageFailed Pod sample-0',
+      told: /: it is let go when the pod on the other node has ended/,
+    },
+    'a Secret that lacks a key': {
+      pods: [waiting('ContainerCreating')],
+      events: [
+        event(
+          'FailedMount',
+          'Pod',
+          'sample-0',
+          'MountVolume.SetUp failed for volume "database" : references non-existent secret key: password',
+          LATE,
+        ),
+      ],
+      about: 'StorageFailed Pod sample-0',
+      told: /: see that the Secrets that the resource names are there with all their keys/,
     },
     'a workload that may not make its pods': {
       events: [

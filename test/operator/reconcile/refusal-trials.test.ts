@@ -135,6 +135,29 @@ const cases: Record<string, (scene: Scene) => Promise<void>> = {
     await bind(scene, '2Gi');
     await sees('Degraded', 'False Settled');
   },
+  'a volume of a class that does not exist': async (scene) => {
+    const { apply, tracker, sees, namespace } = scene;
+    const storageClassName = `none-of-${namespace}`;
+    await apply(tracker({ database: { sqlite: { storageClassName } } }));
+    const claim = objectIn(namespace, 'v1', 'PersistentVolumeClaim', 'public-data');
+    await waitForObject(server(), claim, 'made');
+    const now = new Date().toISOString();
+    // As the controller of volumes says it.
+    await apply({
+      ...objectIn(namespace, 'v1', 'Event', 'public-data.1'),
+      type: 'Warning',
+      reason: 'ProvisioningFailed',
+      message: `storageclass.storage.k8s.io "${storageClassName}" not found`,
+      involvedObject: { kind: 'PersistentVolumeClaim', name: 'public-data', namespace },
+      firstTimestamp: now,
+      lastTimestamp: now,
+    });
+    await sees('Degraded', 'True StorageFailed', new RegExp(`make the StorageClass ${storageClassName};`));
+    await sees('Ready', 'False StorageFailed');
+    await apply(storageClass(storageClassName, true));
+    await bind(scene, '1Gi');
+    await sees('Degraded', 'False Settled');
+  },
   'a quota of volumes that is used up': async (scene) => {
     const { apply, tracker, sees } = scene;
     const quota = await setQuota(scene, 'persistentvolumeclaims');
