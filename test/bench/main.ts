@@ -17,6 +17,7 @@ import { PROFILES } from './population.ts';
 import { type BenchServer, FLOOD_LIMIT, LIMITED_TRACKER, type Protocol, SERVERS } from './servers.ts';
 import { benchSnapshot } from './snapshot-bench.ts';
 import { benchStart } from './start-bench.ts';
+import { benchTraces } from './traces-bench.ts';
 import { benchUdp } from './udp-bench.ts';
 
 const DEFAULT_FOLDER = join(import.meta.dirname, 'results');
@@ -144,6 +145,19 @@ program
   .action(async ({ seconds, serverCpus, clientCpu, out }: RoundOptions) => {
     const server = LIMITED_TRACKER;
     await benchFlood({ server, limit: FLOOD_LIMIT, seconds, serverCpus, clientCpu, folder: out });
+  });
+
+program
+  .command('traces')
+  .description('What the hook of traces costs a UDP announce, beside the same code without it')
+  .option('--rounds <count>', 'processes, one after another', parseCount, 5)
+  .option('--turns <count>', 'turns of each variant in a process', parseCount, 300)
+  .option('--udp-every <count>', 'one request in so many is traced where traces are on', parseCount, 1000)
+  .option('--server-cpus <list>', 'processors of the process, as taskset takes them', '0')
+  .option('--out <folder>', 'where the figures go', DEFAULT_FOLDER)
+  .action((options: RoundOptions & { readonly turns: number; readonly udpEvery: number }) => {
+    const { rounds, turns, udpEvery, serverCpus, out } = options;
+    benchTraces({ rounds, turns, udpEvery, serverCpus, folder: out });
   });
 
 program

@@ -235,8 +235,8 @@ function guarded(folder: string): string {
   ].join('\n');
 }
 
-/** Traces of each HTTP request and of one UDP request in 61, for a collector that is away. */
-const TRACED = '[telemetry]\notlp_endpoint = "http://127.0.0.1:9"\nsample_ratio = 0.01\nudp_every = 61';
+/** Traces of each HTTP request and of one UDP request in 1,000, all of which are kept, for a collector that is away. */
+const TRACED = '[telemetry]\notlp_endpoint = "http://127.0.0.1:9"\nudp_every = 1000';
 
 function ours(
   name: string,
