@@ -387,6 +387,7 @@ async function startApi(
     listeners: () => tallyListeners(trackers, core.counters),
   });
   app.on('fault', (error: unknown) => logger.error({ err: error }, 'REST API'));
+  app.on('trouble', (text: string) => logger.warn(`REST API: ${text}`));
   const pair = inputs.apiCertificate;
   const bindAddress = parseSocketAddress(api.bind_address);
   const tls = pair === null ? undefined : { cert: pair.certificate, key: pair.key };

@@ -1,12 +1,14 @@
 /** Traces of a real tracker at a real collector: what arrives, and that nobody notices a collector that fails. */
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { describe, test } from 'node:test';
 import { wantsTracing } from '../../tracker/telemetry/tracing.ts';
 import { announce, announceTarget, get } from '../net/http-exchange.ts';
 import { SOCKET_PATHS } from '../net/tracker-threads.ts';
 import { newInfoHash, UdpClient } from '../net/udp-exchange.ts';
 import { TOKEN } from '../reload/live-tracker.ts';
-import { startTrackerProcess } from '../support/tracker-process.ts';
+import { type LogLine, startTrackerProcess } from '../support/tracker-process.ts';
 import { waitFor } from '../support/waiting.ts';
 import { scrape } from './exposition.ts';
 import { openOtlpReceiver, type ReceivedSpan } from './otlp-receiver.ts';
@@ -101,6 +103,40 @@ describe('Traces show', () => {
     assert.deepEqual([span.traceId, span.spanId], [traceId, spanId]);
     const first = tracker.log()[0] as unknown as Record<string, string>;
     assert.equal(first['trace_id'], undefined);
+  });
+
+  test('what a database refuses, whose line of the log names the request', async (context) => {
+    const receiver = await openOtlpReceiver(context);
+    const tracker = await startTraced(context, receiver);
+    const database = new DatabaseSync(join(tracker.folder, 'tracker.db'));
+    database.exec('DROP TABLE keys');
+    database.close();
+    const trace = newTrace();
+    const response = await fetch(`${tracker.api}/api/v1/keys?token=${TOKEN}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', traceparent: trace.header },
+      body: JSON.stringify({ key: KEY, seconds_valid: null }),
+    });
+    assert.equal(response.status, 500);
+    const request = await receiver.span('the request', ({ name }) => name === 'POST /api/v1/keys');
+    const call = await receiver.span('the database', ({ name }) => name === 'addKey');
+    assert.deepEqual([request.isError, call.isError, call.parentId], [true, true, request.spanId]);
+    assert.equal(call.attributes['error.type'], 'refused');
+    const lines = await waitFor('the line', () => {
+      const found = tracker.log().filter(({ level }) => level === 'warn');
+      return found.length > 0 && found;
+    });
+    assert.deepEqual(
+      lines.map(({ time: _, ...line }: LogLine & { time?: string }) => line),
+      [
+        {
+          level: 'warn',
+          msg: 'REST API: failed to generate key: The Sqlite3 query was malformed: no such table: keys',
+          trace_id: trace.traceId,
+          span_id: request.spanId,
+        },
+      ],
+    );
   });
 
   test('who sends them: the service, its version, and its place in a cluster', async (context) => {

@@ -19,17 +19,20 @@ export async function answerChange(attempt: string, work: () => Promise<Reply | 
   try {
     return (await work()) ?? DONE;
   } catch (error) {
-    return failedTo(attempt, causeText(error));
+    const reason = `failed to ${attempt}: ${causeText(error)}`;
+    return { ...unhandled(reason), ...(isTrouble(error) && { trouble: reason }) };
   }
 }
 
 /** The reply for a key that was to be deleted and is not in the database. */
 export function nothingRemoved(attempt: string, driver: DatabaseDriver): Reply {
-  return failedTo(attempt, `Failed to remove record from ${driver} database, error-code: 0`);
+  return unhandled(`failed to ${attempt}: Failed to remove record from ${driver} database, error-code: 0`);
 }
 
-function failedTo(attempt: string, cause: string): Reply {
-  return unhandled(`failed to ${attempt}: ${cause}`);
+/** Whether a failure is the tracker's own: what is there already, and what there is no database for, is the client's. */
+function isTrouble(error: unknown): boolean {
+  if (error instanceof DatabaseError) return error.code !== 'duplicate';
+  return !(error instanceof NoDatabaseError);
 }
 
 function causeText(error: unknown): string {

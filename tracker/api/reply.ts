@@ -12,6 +12,8 @@ export interface Reply {
   readonly body: string | Readable | null;
   /** The methods of a path that was asked with another one, for `Allow`. */
   readonly allow?: string;
+  /** A trouble of the tracker's own behind it, which its log should tell. */
+  readonly trouble?: string;
 }
 
 /** What reading an input gave: its value, or the reply that refuses it. */
@@ -80,8 +82,9 @@ export function quoteDebug(text: string): string {
   return `"${escaped}"`;
 }
 
-/** Writes a reply to the response of a request. */
+/** Writes a reply to the response of a request. Of a trouble behind it, the application's `trouble` event tells. */
 export function sendReply(ctx: Context, reply: Reply): void {
+  if (reply.trouble !== undefined) ctx.app.emit('trouble', reply.trouble);
   if (reply.allow !== undefined) ctx.set('Allow', reply.allow);
   // Koa takes a body that is null for "no content", so that the status has to come after it.
   if (reply.body !== null) ctx.set('Content-Type', reply.contentType);

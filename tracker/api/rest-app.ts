@@ -45,7 +45,10 @@ export function restRoutes(context: ApiContext): Route[] {
   ];
 }
 
-/** Makes the application. Its `fault` event tells of mistakes in the code behind it, which clients see as status 500. */
+/**
+ * Makes the application. Its `fault` event tells of mistakes in the code behind it, which clients see as status 500, and its
+ * `trouble` event, in words, of changes that failed for a reason that is not the client's.
+ */
 export function createRestApp(context: ApiContext, handlerLimitMillis = HANDLER_LIMIT_MILLIS): Koa {
   const app = new Koa();
   silenceHangups(app);
