@@ -17,6 +17,9 @@ RUN_ARGS ?=
 # What `make bench` and its kin pass on: make bench BENCH_ARGS='--profiles 1 --rounds 3'
 BENCH_ARGS ?=
 
+# What `make observe` passes on: --no-grafana
+OBSERVE_ARGS ?=
+
 # What `make images` builds on: an image with Node.js 24, or `local` for one of what this machine has. Empty: the official one.
 BASE ?=
 # The tag of the images; empty: the version of package.json.
@@ -131,7 +134,7 @@ fuzz: install ## Send ten million random and changed datagrams and requests (COU
 
 observe: install ## Start a tracker under a gentle load, Prometheus beside it and, where a container engine runs, Grafana
 	@$(NODE) test/support/fetch-parts.ts prometheus
-	@exec $(NODE) test/observe/main.ts
+	@exec $(NODE) test/observe/main.ts $(OBSERVE_ARGS)
 
 images: install ## Build the images of the tracker and the operator (BASE=local: on what this machine has; TAG=...)
 	@exec $(NODE) .ci/image/build.ts $(if $(BASE),--base $(BASE)) $(if $(TAG),--tag $(TAG))

@@ -1,6 +1,6 @@
 /**
  * `make observe`: a tracker under a gentle load with Prometheus beside it and, where a container engine is at hand,
- * Grafana with the dashboards. Everything runs in the foreground and ends with Ctrl-C.
+ * Grafana with the dashboards, unless the argument is `--no-grafana`. Everything runs in the foreground and ends with Ctrl-C.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -51,8 +51,8 @@ async function observe(): Promise<void> {
 A tracker under a gentle load, and who watches it:
   Tracker     udp://127.0.0.1:${udp.port}/announce, ${http}/announce
   Metrics     ${tracker.metrics}
-  Prometheus  ${prometheus.url}/graph?g0.expr=sum%20by%20(protocol%2Ckind)(rate(torrust_tracker_requests_total%5B1m%5D))&g0.tab=0
-  Alerts      ${prometheus.url}/alerts
+  Prometheus  ${await findPage(prometheus.url, 'graph')}?g0.expr=sum%20by%20(protocol%2Ckind)(rate(torrust_tracker_requests_total%5B1m%5D))&g0.tab=0
+  Alerts      ${await findPage(prometheus.url, 'alerts')}
   Grafana     ${grafana}
 
 Ctrl-C ends all of it.
@@ -61,8 +61,15 @@ Ctrl-C ends all of it.
   console.log('Stopping.');
 }
 
+/** The address of a page of Prometheus, which Debian's package, whose pages are older ones, has elsewhere. */
+async function findPage(prometheusUrl: string, name: string): Promise<string> {
+  const ofDebian = `${prometheusUrl}/classic/${name}`;
+  return (await fetch(ofDebian)).ok ? ofDebian : `${prometheusUrl}/${name}`;
+}
+
 /** Starts Grafana in a container with the dashboards; returns where it is, or why it is not. */
 async function startGrafana(prometheusUrl: string): Promise<string> {
+  if (process.argv.includes('--no-grafana')) return 'not wanted';
   const engine = ['docker', 'podman']
     .map(findProgram)
     .find((program) => program !== undefined && works(program));
