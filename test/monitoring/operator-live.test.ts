@@ -26,11 +26,21 @@ import { startPrometheus } from '../support/prometheus.ts';
 import { temporaryFolder } from '../support/tracker-process.ts';
 import { waitFor } from '../support/waiting.ts';
 import { NOT_SHOWN } from './metric-names.ts';
-import { dashboardQueries, metricsIn, readDashboard } from './queries.ts';
+import { dashboardQueries, metricsIn, readDashboard, variableQueries } from './queries.ts';
 
 const DEADLINE_MILLIS = 120_000;
 /** A rate over so long has enough samples, one a second, soon after the start. */
 const RANGE_SECONDS = 10;
+
+/** Why the expression of an alert is empty here, as it has to be where all is well. */
+const EMPTY_ALERTS: Readonly<Record<string, string>> = {
+  TorrustOperatorDown: 'the operator answers Prometheus',
+  TorrustOperatorHasNoLeader: 'it holds the lease',
+  TorrustOperatorApiErrors: 'the API server answers',
+  TorrustOperatorReconcilesFail: 'few reconciles fail, if any',
+  TorrustOperatorHangs: 'none lasts for minutes',
+  TorrustOperatorTrackerNotReady: 'the one tracker that is to serve became ready',
+};
 
 const server = useApiServer(({ admin }) => admin.install([trackerDefinitionObject()]));
 
@@ -73,6 +83,20 @@ describe('Prometheus', () => {
             await waitFor(`an answer for "${title}": ${expr}`, () => answers(expr), DEADLINE_MILLIS);
           }
         }
+        for (const { name, label, expr } of variableQueries(file)) {
+          const series = await waitFor(
+            `something to choose from as ${name}: ${expr}`,
+            async () => {
+              const found = await answer(expr);
+              return found.length > 0 && found;
+            },
+            DEADLINE_MILLIS,
+          );
+          assert.ok(
+            series.every(({ metric }) => metric[label]),
+            `${name} is chosen from values of ${label}`,
+          );
+        }
       }
       await playWorkload(server(), workload, { isReady: true });
       await playPod(server(), namespace, 'open', readyAt(address));
@@ -102,7 +126,12 @@ describe('Prometheus', () => {
         assert.equal(health, 'ok', `${name}: ${lastError}`);
         assert.notEqual(state, 'firing', name);
       }
+      assert.deepEqual(
+        Object.keys(EMPTY_ALERTS).toSorted(),
+        OPERATOR_ALERTING_GROUP.rules.map(({ alert }) => alert).toSorted(),
+      );
       for (const { alert, expr } of OPERATOR_ALERTING_GROUP.rules) {
+        assert.equal(await answers(expr), false, `${alert} has an answer, though ${EMPTY_ALERTS[alert]}`);
         for (const metric of metricsIn(expr)) {
           await waitFor(`${metric}, which ${alert} asks for`, () => answers(metric), DEADLINE_MILLIS);
         }

@@ -1,4 +1,5 @@
 /** Dashboards as Grafana reads them, and the queries in them. */
+import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -53,6 +54,25 @@ export function dashboardQueries(file: string): string[] {
       typeof query === 'object' && query !== null && 'query' in query ? [String(query.query)] : [],
     ),
   ];
+}
+
+/** What a choice at the head of a dashboard asks for, as a query: the values of `label` in its answer are the choice. */
+export interface VariableQuery {
+  readonly name: string;
+  readonly label: string;
+  readonly expr: string;
+}
+
+/** The choices of a dashboard, without that of a data source. */
+export function variableQueries(file: string): VariableQuery[] {
+  return readDashboard(file).templating.list.flatMap(({ type, name, query }) => {
+    if (type !== 'query') return [];
+    const text = typeof query === 'object' && query !== null && 'query' in query ? String(query.query) : '';
+    // Grafana's own function, which Prometheus does not know.
+    const [, series, label] = /^label_values\((.+), (\w+)\)$/.exec(text) ?? [];
+    assert.ok(series !== undefined && label !== undefined, `${file}: ${name} is chosen by ${text}`);
+    return [{ name, label, expr: `group by (${label}) (${series})` }];
+  });
 }
 
 /** The metrics that a query asks for; a histogram by its own name, without `_bucket`, `_sum` or `_count`. */
