@@ -12,7 +12,7 @@ import { benchHttps } from './https-bench.ts';
 import { benchMemory } from './memory-bench.ts';
 import { benchOperator } from './operator-bench.ts';
 import { fetchOpentracker } from './opentracker.ts';
-import { benchPauses, type PausesBenchOptions } from './pauses-bench.ts';
+import { benchPauses, PAUSE_JOBS, type PausesBenchOptions } from './pauses-bench.ts';
 import { PROFILES } from './population.ts';
 import { type BenchServer, FLOOD_LIMIT, LIMITED_TRACKER, type Protocol, SERVERS } from './servers.ts';
 import { benchSnapshot } from './snapshot-bench.ts';
@@ -102,6 +102,7 @@ program
   .description('What clients over UDP notice of scrapes, listings, expiry and snapshots of a large store')
   .option('--torrents <count>', 'torrents', parseCount, 1_000_000)
   .option('--peers <count>', 'peers, at least as many', parseCount, 10_000_000)
+  .option('--jobs <names>', `jobs, of ${PAUSE_JOBS.join(', ')}`, parseJobs, PAUSE_JOBS)
   .option('--rounds <count>', 'times that each job is measured', parseCount, 2)
   .option('--seconds <seconds>', 'seconds of each measurement', parseCount, 8)
   .option('--workers <count>', 'network threads', parseCount, 1)
@@ -233,6 +234,12 @@ function parseCount(text: string): number {
   const count = Number(text);
   if (!Number.isInteger(count) || count < 1) throw new InvalidArgumentError('a whole number from 1');
   return count;
+}
+
+function parseJobs(text: string): string[] {
+  const names = text.split(',');
+  if (names.some((name) => !PAUSE_JOBS.includes(name))) throw new InvalidArgumentError('no such job');
+  return names;
 }
 
 function parseProfiles(text: string): string[] {

@@ -34,6 +34,8 @@ export interface PausesBenchOptions {
   readonly folder: string;
   /** Where the figures go. */
   readonly out: string;
+  /** The jobs that are measured, of `PAUSE_JOBS`. */
+  readonly jobs: readonly string[];
 }
 
 /** Room for the store; only what it uses is taken from the machine. */
@@ -57,6 +59,8 @@ interface Tracker {
 }
 
 interface Job {
+  /** Its name on the command line, and in the table. */
+  readonly key: string;
   readonly name: string;
   /** What the tracker does by itself meanwhile: `configure`. */
   readonly cleanupSeconds?: number;
@@ -69,14 +73,22 @@ const NO_CLEANUP_SECONDS = 0;
 const NO_SNAPSHOT_SECONDS = 86_400;
 
 const JOBS: readonly Job[] = [
-  { name: 'a scrape of the metrics each second', ask: ({ metricsUrl }) => read(metricsUrl) },
   {
+    key: 'scrape',
+    name: 'a scrape of the metrics each second',
+    ask: ({ metricsUrl }) => read(metricsUrl),
+  },
+  {
+    key: 'listing',
     name: 'a page of 1,000 torrents each second',
     ask: ({ apiUrl }) => read(`${apiUrl}/torrents?offset=500000&limit=1000&token=${TOKEN}`),
   },
-  { name: 'rounds of expiry, one after the other', cleanupSeconds: 1 },
-  { name: 'snapshots, one after the other', snapshotSeconds: 1 },
+  { key: 'expiry', name: 'rounds of expiry, one after the other', cleanupSeconds: 1 },
+  { key: 'snapshot', name: 'snapshots, one after the other', snapshotSeconds: 1 },
 ];
+
+/** The names of all jobs. */
+export const PAUSE_JOBS: readonly string[] = JOBS.map(({ key }) => key);
 
 interface Measured {
   readonly job: string;
@@ -112,7 +124,7 @@ async function measureJobs(tracker: Tracker, options: PausesBenchOptions): Promi
   );
   const measured: Measured[] = [];
   for (let round = 0; round < options.rounds; round++) {
-    for (const job of JOBS) {
+    for (const job of JOBS.filter(({ key }) => options.jobs.includes(key))) {
       await tracker.configure(NO_CLEANUP_SECONDS, NO_SNAPSHOT_SECONDS);
       const quiet = await load(running, options, ratePerSecond);
       const { cleanupSeconds = NO_CLEANUP_SECONDS, snapshotSeconds = NO_SNAPSHOT_SECONDS } = job;
@@ -146,7 +158,7 @@ function printTable(measured: readonly Measured[]): void {
     'p99 against without',
     'lost',
   ];
-  const rows = JOBS.map(({ name }) => {
+  const rows = JOBS.filter(({ name }) => measured.some(({ job }) => job === name)).map(({ name }) => {
     const all = measured.filter(({ job }) => job === name);
     const spread = (figure: (one: Measured) => number, format = formatCount) =>
       formatSpread(spreadOf(all.map(figure)), format);
