@@ -115,6 +115,8 @@ function trackerContainer(tracker: TorrustTracker, environment: Environment): Co
       failureThreshold: 6,
     },
     readinessProbe: { httpGet: { path: '/readyz', port: HEALTH_PORT }, periodSeconds: 5, timeoutSeconds: 3 },
+    // What keeps a tracker from starting is the end of its log, and so part of the status of its pod.
+    terminationMessagePolicy: 'FallbackToLogsOnError',
     lifecycle: { preStop: { sleep: { seconds: DRAIN_SECONDS } } },
     volumeMounts: volumeMounts(tracker),
   };

@@ -6,6 +6,7 @@ import type { PodTrouble } from '../status.ts';
 import { conditionOf, listAt, numberAt, textAt, valueAt } from '../json-path.ts';
 import { claimTroubles } from './claim-troubles.ts';
 import { latest, timeOf } from './event-times.ts';
+import { lastWords } from './last-words.ts';
 import { adviceOn } from './refusals.ts';
 
 /** Raw objects of one tracker. */
@@ -100,7 +101,7 @@ function adviceOnVolume(said: string): string {
     : 'see the driver of the StorageClass on that node; it is tried again by itself';
 }
 
-/** What the container said last is in the log, and its exit is here. */
+/** How the container ended, and what it said last. */
 function describeFailure(status: unknown, reason: string, message: string): string {
   const ended = valueAt(status, 'lastState', 'terminated') ?? valueAt(status, 'state', 'terminated');
   const code = numberAt(ended, 'exitCode');
@@ -108,11 +109,13 @@ function describeFailure(status: unknown, reason: string, message: string): stri
     code === undefined
       ? ''
       : `; it last ended with ${textAt(ended, 'reason') ?? 'an error'}, exit code ${code}`;
+  const words = lastWords(textAt(ended, 'message') ?? '');
+  const said = words === '' ? '' : `, and said: ${words}`;
   const hint =
     textAt(ended, 'reason') === 'OOMKilled'
       ? 'raise spec.resources.limits.memory or lower spec.swarm.memory'
       : 'look at its log';
-  return `${reason}${message === '' ? '' : `: ${message}`}${how}: ${hint}.`;
+  return `${reason}${message === '' ? '' : `: ${message}`}${how}${said}${said === '' ? ':' : ';'} ${hint}.`;
 }
 
 /** A workload that may not make its pods says so in events alone. What was refused before the newest pod was made is past. */

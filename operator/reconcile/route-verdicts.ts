@@ -25,8 +25,12 @@ function judgeRoute(route: KubeObject): Problem[] {
   ];
   const parents = listAt(route, 'status', 'parents');
   if (parents.length === 0) {
+    const names = listAt(route, 'spec', 'parentRefs').flatMap((parent) => {
+      const [namespace, name = ''] = [textAt(parent, 'namespace'), textAt(parent, 'name')];
+      return namespace === undefined ? [name] : [`${namespace}/${name}`];
+    });
     return say(
-      'has not been taken up by any gateway: see that the Gateway of its parentRefs exists and is run by a controller.',
+      `has not been taken up by any gateway: see that the Gateway ${[...new Set(names)].join(' or ')} of its parentRefs exists, and that a controller runs its GatewayClass.`,
     );
   }
   for (const parent of parents) {

@@ -84,7 +84,10 @@ test(
       (found) => told(found, 'ExposureReady') === 'False RouteNotAccepted',
       WITHIN_MILLIS,
     );
-    assert.match(sentence(waiting, 'ExposureReady'), /has not been taken up by any gateway/);
+    assert.match(
+      sentence(waiting, 'ExposureReady'),
+      /has not been taken up by any gateway: see that the Gateway edge of its parentRefs exists/,
+    );
 
     const routes = [
       objectIn(namespace, 'gateway.networking.k8s.io/v1', 'HTTPRoute', 'open'),

@@ -44,6 +44,22 @@ describe('A sentence tells of', () => {
       about: 'PodFailing Pod sample-0',
       told: /last ended with Error, exit code 2: look at its log\.$/,
     },
+    'a container that says why it ends': {
+      pods: [
+        waiting('CrashLoopBackOff', '', {
+          lastState: {
+            terminated: {
+              reason: 'Error',
+              exitCode: 2,
+              message:
+                '{"level":"info","msg":"Configuration read"}\nerror: the port is in use; name another.\n',
+            },
+          },
+        }),
+      ],
+      about: 'PodFailing Pod sample-0',
+      told: /exit code 2, and said: the port is in use; name another; look at its log\.$/,
+    },
     'a container that needs more memory': {
       pods: [
         waiting('CrashLoopBackOff', '', {
