@@ -83,6 +83,7 @@ export const SERVERS: readonly BenchServer[] = [
   ours('tracker', 'native'),
   ours('tracker-portable', 'portable'),
   { ...ours('tracker-guarded', 'native', guarded), isSpecial: true },
+  withThreads(ours('tracker-two-threads', 'native'), 2),
   { ...ours('tracker-traced', 'native', () => TRACED), isSpecial: true },
   {
     name: 'echo',
@@ -266,6 +267,16 @@ function ours(
       );
       return node('tracker/cli/main.ts', 'run', '--config', file);
     },
+  };
+}
+
+/** A server with so many network threads, beside one with as many as the benchmark says. */
+function withThreads(server: BenchServer, workers: number): BenchServer {
+  return {
+    ...server,
+    remark: `${server.remark}, ${workers} threads`,
+    isSpecial: true,
+    invocation: (context) => server.invocation({ ...context, workers }),
   };
 }
 

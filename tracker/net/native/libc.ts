@@ -11,6 +11,7 @@ type Call = (...args: number[]) => number;
 export interface Libc {
   readonly socket: Call;
   readonly bind: Call;
+  readonly connect: Call;
   readonly listen: Call;
   readonly accept4: Call;
   readonly getsockname: Call;
@@ -58,6 +59,7 @@ function declare(library: ReturnType<typeof koffi.load>): Libc {
   return {
     socket: declared('int socket(int domain, int type, int protocol)'),
     bind: declared('int bind(int fd, uintptr_t address, uint32_t length)'),
+    connect: declared('int connect(int fd, uintptr_t address, uint32_t length)'),
     listen: declared('int listen(int fd, int backlog)'),
     accept4: declared('int accept4(int fd, uintptr_t address, uintptr_t length, int flags)'),
     getsockname: declared('int getsockname(int fd, uintptr_t address, uintptr_t length)'),

@@ -5,7 +5,7 @@
  *   IPv6  0 family (2)   2 port (2, network order)   4 flow (4)   8 address (16)   24 scope (4)
  */
 import type { SocketAddress } from '../../config/address.ts';
-import { PeerAddress } from '../../protocol/model.ts';
+import { type AddressFamily, PeerAddress } from '../../protocol/model.ts';
 import { readIpText } from '../../protocol/ip-text.ts';
 import type { PacketMemory } from '../../protocol/udp.ts';
 import { ListenError } from '../../listen-error.ts';
@@ -23,6 +23,9 @@ import { allocateNative, ERRNO_NAMES, type Libc } from './libc.ts';
 
 /** Room for either kind of address. */
 export const SOCKET_ADDRESS_BYTES = 32;
+
+/** Of the protocol that answers nothing (RFC 863). */
+const DISCARD_PORT = 9;
 
 const MAPPED_PREFIX = 0xffff0000 | 0;
 
@@ -76,6 +79,16 @@ export function openBoundSocket(
     libc.close(fd);
     throw ListenError.from(what, bind, error);
   }
+}
+
+/**
+ * Lets the kernel deliver no more datagrams to a socket, which can read what has come already, and send: it is connected to
+ * a place where nobody is, and others get word that nobody listens, or another socket of the port. Without effect where the
+ * kernel refuses.
+ */
+export function refuseDatagrams(libc: Libc, fd: number, family: AddressFamily): void {
+  const nobody = { family, host: family === 4 ? '127.0.0.1' : '::1', port: DISCARD_PORT };
+  libc.connect(fd, scratch.address, writeSocketAddress(new DataView(scratch.buffer), nobody));
 }
 
 /** Sets an integer option. Returns whether the kernel took it. */

@@ -33,6 +33,7 @@ import {
   getOption,
   openBoundSocket,
   readSocketAddress,
+  refuseDatagrams,
   setOption,
   SOCKET_ADDRESS_BYTES,
 } from './socket-address.ts';
@@ -40,8 +41,8 @@ import type { NativeListener } from './native-listener.ts';
 
 /** Datagrams a call. */
 const BATCH = 64;
-/** What has come already is answered within this; under a flood there is no end to it. */
-const DRAIN_MILLIS = 200;
+/** What has come already is answered within this: a full buffer takes a tenth. */
+const DRAIN_MILLIS = 1_000;
 /** Batches that are served before other sockets of the thread have their turn. */
 const BATCHES_PER_EVENT = 16;
 
@@ -102,6 +103,7 @@ export function openNativeUdpSocket(
     },
     stopIntake: () => {
       loop.forget(fd);
+      refuseDatagrams(libc, fd, setup.bind.family);
       socket.drain();
       libc.close(fd);
     },
@@ -145,14 +147,16 @@ class NativeUdpSocket implements EventSource {
   /** Answers what has come already. */
   drain(): void {
     const endMillis = performance.now() + DRAIN_MILLIS;
-    while (this.#serveBatch() === BATCH && performance.now() < endMillis);
+    while (performance.now() < endMillis) {
+      if (this.#serveBatch() < 0 && this.#libc.errno() === Errno.EAGAIN) return;
+    }
   }
 
-  /** Receives, answers and sends one batch. Returns how many datagrams came. */
+  /** Receives, answers and sends one batch. Returns how many datagrams came, -1 when the call failed. */
   #serveBatch(): number {
     const count = this.#libc.recvmmsg(this.#fd, this.#base + RECEIVE_MESSAGES, BATCH, MSG_DONTWAIT, 0);
     // What is wrong with one datagram, such as an ICMP error that came back, is no reason to stop.
-    if (count <= 0) return 0;
+    if (count <= 0) return count;
     const { words } = this.#memory;
     const source = this.#source;
     this.#service.readClock();
