@@ -27,7 +27,7 @@ export function judgeIngressClass(
   if (className === undefined) {
     if (classes.some(({ isDefault }) => isDefault) || annotations[FORMER_CLASS] !== undefined) return [];
     return say(
-      `The cluster has no default IngressClass, so that nobody may take up the Ingress: set spec.exposure.ingress.className${suggest(classes)}.`,
+      `The cluster has no default IngressClass, so that nobody may take up the Ingress: set spec.exposure.ingress.className${suggest(classes)}, or, for a controller without classes, the annotation ${FORMER_CLASS}.`,
     );
   }
   if (classes.some(({ name }) => name === className)) return [];

@@ -37,6 +37,8 @@ const START_REASONS: readonly string[] = [
   'RunContainerError',
 ];
 const VOLUME_EVENTS: readonly string[] = ['FailedMount', 'FailedAttachVolume', 'FailedMapVolume'];
+/** Controllers try again to make a pod at least this often. */
+const RETRY_MILLIS = 20 * 60_000;
 /** A pod that restarted this often and is not ready has more than a slow start. */
 const MANY_RESTARTS = 2;
 
@@ -44,7 +46,7 @@ const MANY_RESTARTS = 2;
 export function findTroubles({ pods, claim, events, now }: PodSurroundings): PodTrouble[] {
   const living = pods.filter((pod) => textAt(pod, 'metadata', 'deletionTimestamp') === undefined);
   return [
-    ...refusedPods(living, events),
+    ...refusedPods(living, events, now),
     ...claimTroubles(claim, events, now),
     ...living.flatMap((pod) => podTrouble(pod, events, now)),
   ];
@@ -119,11 +121,13 @@ function describeFailure(status: unknown, reason: string, message: string): stri
 }
 
 /** A workload that may not make its pods says so in events alone. What was refused before the newest pod was made is past. */
-function refusedPods(living: readonly unknown[], events: readonly unknown[]): PodTrouble[] {
+function refusedPods(living: readonly unknown[], events: readonly unknown[], now: Date): PodTrouble[] {
   const event = latest(events, ['FailedCreate']);
   if (event === undefined) return [];
   const made = living.map((pod) => textAt(pod, 'metadata', 'creationTimestamp') ?? timeOf(event)).toSorted();
   if ((made.at(-1) ?? '') >= timeOf(event)) return [];
+  // With no pod at all, whatever was said last is why; beside others, it may be long that somebody gave in.
+  if (living.length > 0 && now.getTime() - Date.parse(timeOf(event)) > RETRY_MILLIS) return [];
   const kind = textAt(event, 'involvedObject', 'kind') ?? '';
   const name = textAt(event, 'involvedObject', 'name') ?? '';
   const said = (textAt(event, 'message') ?? '').replace(/\.$/, '');

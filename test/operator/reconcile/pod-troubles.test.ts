@@ -146,6 +146,15 @@ describe('Nothing is said of', () => {
       pods: [pod({ phase: 'Running' })],
       events: [event('FailedCreate', 'StatefulSet', 'sample', 'refused', EARLY)],
     },
+    'what was refused long ago, beside pods that are there': {
+      pods: [
+        {
+          ...pod({ phase: 'Running' }),
+          metadata: { name: 'sample-0', creationTimestamp: '2026-11-22T11:00:00Z' },
+        },
+      ],
+      events: [event('FailedCreate', 'StatefulSet', 'sample', 'refused', '2026-11-22T11:30:00Z')],
+    },
     'what was refused before the newest pod was made': {
       pods: [{ ...pod({ phase: 'Running' }), metadata: { name: 'sample-0', creationTimestamp: LATE } }],
       events: [event('FailedCreate', 'StatefulSet', 'sample', 'refused', EARLY)],
