@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import * as z from 'zod';
 import { PROBE_INFO_HASH } from '../../tracker/protocol/probe-hash.ts';
 import { REASONS_OF } from '../../tracker/swarm/refusals.ts';
 import { READ_INSTRUMENTS } from '../../tracker/telemetry/instruments.ts';
@@ -129,9 +130,46 @@ for (const sockets of SOCKET_PATHS) {
         return Object.keys(counts).every((key) => !key.startsWith(REPLIES) || found[key] >= counts[key]);
       });
       assert.deepEqual(countedBy(await scrape(tracker.metrics), COUNTERS), counts);
+      await checkStats(tracker, tally);
       assert.equal((await tracker.stop()).code, 0);
     },
   );
+}
+
+/** The statistics of the REST API, under the names of Torrust, tell the same. */
+async function checkStats(tracker: TrackerProcess, tally: Tally): Promise<void> {
+  const response = await fetch(`${tracker.api}/api/v1/stats?token=${TOKEN}`);
+  const stats = z.record(z.string(), z.unknown()).parse(await response.json());
+  const ignored = (reason: string) => tally.sum('udp_datagrams_ignored_total', { reason });
+  const expected: Record<string, number> = {
+    udp_requests_discarded: ignored('unanswerable'),
+    udp_requests_banned: ignored('banned'),
+    completed_in_session: tally.sum('completed_downloads_total', {}),
+  };
+  for (const [family, digit] of [
+    ['ipv4', 4],
+    ['ipv6', 6],
+  ] as const) {
+    const requests = (protocol: string, labels: Record<string, string> = {}) =>
+      tally.sum('requests_total', { protocol, family, ...labels });
+    const served = (protocol: string, kind: string) => requests(protocol, { kind, outcome: 'ok' });
+    const announces = served('http', 'announce');
+    const scrapes = served('http', 'scrape');
+    Object.assign(expected, {
+      [`tcp${digit}_connections_handled`]: announces + scrapes,
+      [`tcp${digit}_announces_handled`]: announces,
+      [`tcp${digit}_scrapes_handled`]: scrapes,
+      [`udp${digit}_requests`]: requests('udp'),
+      [`udp${digit}_connections_handled`]: served('udp', 'connect'),
+      [`udp${digit}_announces_handled`]: served('udp', 'announce'),
+      [`udp${digit}_scrapes_handled`]: served('udp', 'scrape'),
+      [`udp${digit}_responses`]: tally.sum('replies_sent_total', { protocol: 'udp', family }),
+      [`udp${digit}_errors_handled`]:
+        requests('udp') - requests('udp', { outcome: 'ok' }) - requests('udp', { outcome: 'limited' }),
+    });
+  }
+  const told = Object.fromEntries(Object.keys(expected).map((name) => [name, stats[name]]));
+  assert.deepEqual(told, expected);
 }
 
 /** Every combination of protocol, family, kind and outcome that there can be, as a tally names it. */

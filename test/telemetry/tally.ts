@@ -22,6 +22,16 @@ export class Tally {
     );
   }
 
+  /** The sum of what was counted of a metric with these labels among its own. */
+  sum(metric: string, labels: Labels): number {
+    const wanted = Object.entries(labels).map(([label, text]) => `${JSON.stringify(label)}:"${text}"`);
+    return [...this.#counts]
+      .filter(
+        ([key]) => key.startsWith(`torrust_tracker_${metric}{`) && wanted.every((each) => key.includes(each)),
+      )
+      .reduce((sum, [, count]) => sum + count, 0);
+  }
+
   /** Everything, by `metric{"label":"value"}`, sorted. */
   get counts(): Record<string, number> {
     return sorted(this.#counts);
