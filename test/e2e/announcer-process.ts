@@ -1,8 +1,9 @@
 /**
  * Announces to a tracker every second until it is killed, from one port as clients do, and appends what became of each
- * announce to a file (AnnounceRecord in announcer.ts). BEP 15; over HTTP each announce has a connection of its own.
+ * announce to a file, or else to its output (AnnounceRecord in announcer.ts). BEP 15; over HTTP each announce has a
+ * connection of its own.
  *
- *     node test/e2e/announcer-process.ts udp://ADDRESS:PORT/announce FILE
+ *     node test/e2e/announcer-process.ts udp://ADDRESS:PORT/announce [FILE]
  */
 import { createSocket } from 'node:dgram';
 import { appendFileSync } from 'node:fs';
@@ -29,7 +30,9 @@ if (url.protocol === 'udp:') announceOverUdp();
 else announceOverHttp();
 
 function note(record: AnnounceRecord): void {
-  appendFileSync(file, `${JSON.stringify(record)}\n`);
+  const line = `${JSON.stringify(record)}\n`;
+  if (file === '') process.stdout.write(line);
+  else appendFileSync(file, line);
 }
 
 function announceOverUdp(): void {

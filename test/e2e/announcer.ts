@@ -45,6 +45,11 @@ export function startAnnouncer(cleaning: Cleaning, host: ClientHost, url: string
   const file = join(folder, 'announces');
   const program = join(import.meta.dirname, 'announcer-process.ts');
   host.spawn(process.execPath, [program, url, file], { stdio: ['ignore', 'ignore', 'inherit'] });
+  return followRecords(file, url);
+}
+
+/** A client that runs somewhere and whose records come to be in a file. */
+export function followRecords(file: string, url: string): Announcer {
   const records = () => readRecords(file);
   return {
     figuresSince: (millis) => figuresOf(records().filter(({ sentAt }) => sentAt >= millis)),

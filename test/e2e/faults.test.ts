@@ -8,73 +8,53 @@ import { after, before, describe, test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { reopenNode } from '../cluster/cluster.ts';
 import { OPERATOR_NAMESPACE } from '../cluster/install.ts';
-import { CONTROL, NODES } from '../cluster/layout.ts';
-import { closeSandbox, killDaemon, restartDaemon } from '../cluster/sandbox.ts';
+import { CONTROL, FABRIC, NODES } from '../cluster/layout.ts';
+import { setCable } from '../cluster/network.ts';
+import { closeSandbox, findSandbox, killDaemon, restartDaemon } from '../cluster/sandbox.ts';
 import { waitFor } from '../support/waiting.ts';
-import { type Announcer, startAnnouncer, tellFigures } from './announcer.ts';
-import { openClientHost } from './client-host.ts';
+import { tellFigures } from './announcer.ts';
 import { killPod } from './pod-processes.ts';
+import { INFO_HASH, openSteadyTracker, STEADY_SPEC, type SteadyTracker } from './steady-tracker.ts';
 import {
   applyTracker,
   awaitCondition,
   awaitReady,
-  callApi,
-  createNamespace,
   find,
   kube,
   listAll,
   onOwnCluster,
   podOf,
-  publicAddresses,
 } from './world.ts';
-import { findRefused, startWriter, type Writer } from './writer.ts';
 
 const NAME = 'steady';
-const SPEC = {
-  mode: 'Listed',
-  announce: { intervalSeconds: 60, minIntervalSeconds: 30 },
-  exposure: { type: 'LoadBalancer', ipFamilyPolicy: 'SingleStack' },
-};
-/** What the announcers announce. */
-const INFO_HASH = Buffer.from('announced-each-second').subarray(0, 20).toString('hex');
+const SPEC = STEADY_SPEC;
 const API_SERVER_AWAY_MILLIS = 60_000;
+/**
+ * What comes behind: the controllers that come back first find all nodes silent, and say that no pod is ready, until kubelets
+ * have come back as well.
+ */
+const AFTERMATH_MILLIS = 90_000;
+/** Shorter than it takes until a node is given up. */
+const SHORT_CUT_MILLIS = 15_000;
 const DEADLINE_MILLIS = 240_000;
 
-describe('a tracker under faults of its cluster', onOwnCluster(), () => {
+describe('a tracker under faults of its cluster', onOwnCluster('nodes and control plane are killed'), () => {
   const cleaners: (() => Promise<void>)[] = [];
   const cleaning = { after: (clean: () => Promise<void>) => void cleaners.push(clean) };
+  let tracker: SteadyTracker | undefined;
   let namespace = '';
-  let udp: Announcer | undefined;
-  let http: Announcer | undefined;
-  let writer: Writer | undefined;
-  let base = '';
 
   before(async () => {
-    namespace = await createNamespace(cleaning, 'e2e-faults');
-    await applyTracker(namespace, NAME, SPEC);
-    await awaitReady(namespace, NAME);
-    const addresses = await publicAddresses(namespace, NAME);
-    base = `http://${addresses.http}:7070`;
-    await callApi(namespace, NAME, 'POST', `whitelist/${INFO_HASH}`);
-    udp = startAnnouncer(cleaning, await openClientHost(cleaning), `udp://${addresses.udp}:6969/announce`);
-    http = startAnnouncer(cleaning, await openClientHost(cleaning), `${base}/announce`);
-    await udp.healed();
-    await http.healed();
-    writer = startWriter(namespace, NAME);
+    tracker = await openSteadyTracker(cleaning, 'e2e-faults', NAME);
+    namespace = tracker.namespace;
   });
   after(async () => {
-    await writer?.stop();
     for (const clean of cleaners.toReversed()) await clean();
   });
 
-  /** Makes a fault, waits until both clients are served again, and tells what they lost. */
   async function suffer(context: TestContext, fault: string, make: () => Promise<void>): Promise<void> {
-    assert(udp !== undefined && http !== undefined);
-    const from = Date.now();
-    await make();
-    await Promise.all([udp.healed(), http.healed()]);
-    context.diagnostic(tellFigures(`${fault}, UDP`, udp.figuresSince(from)));
-    context.diagnostic(tellFigures(`${fault}, HTTP`, http.figuresSince(from)));
+    assert(tracker !== undefined);
+    await tracker.suffer(context, fault, make);
   }
 
   test('takes a change of its configuration without a loss', async (context) => {
@@ -88,7 +68,7 @@ describe('a tracker under faults of its cluster', onOwnCluster(), () => {
     });
     const pod = await podOf(namespace, NAME);
     assert.deepEqual([pod.uid, pod.restarts], [uid, 0]);
-    assert.equal(udp?.figuresSince(0).sent, udp?.figuresSince(0).answered);
+    assert.equal(tracker?.udp.figuresSince(0).sent, tracker?.udp.figuresSince(0).answered);
   });
 
   test('is served again after its process was killed', async (context) => {
@@ -140,6 +120,45 @@ describe('a tracker under faults of its cluster', onOwnCluster(), () => {
     await awaitReady(namespace, NAME);
   });
 
+  test('is served again as soon as its node, cut off from the network, is plugged in', async (context) => {
+    const { node, uid, restarts } = await podOf(namespace, NAME);
+    const fabric = findSandbox(FABRIC.name);
+    await suffer(context, 'node cut off for a short time', async () => {
+      await setCable(fabric, node, 'down');
+      await delay(SHORT_CUT_MILLIS);
+      await setCable(fabric, node, 'up');
+    });
+    const pod = await podOf(namespace, NAME);
+    assert.deepEqual([pod.uid, pod.restarts], [uid, restarts]);
+  });
+
+  test('is told to be away while its node is cut off, and is served again when it is back', async (context) => {
+    const { node, uid } = await podOf(namespace, NAME);
+    const fabric = findSandbox(FABRIC.name);
+    let back = 0;
+    await suffer(context, 'node cut off until it is given up', async () => {
+      await setCable(fabric, node, 'down');
+      const lost = performance.now();
+      try {
+        await awaitCondition(namespace, NAME, 'Ready', 'False', DEADLINE_MILLIS);
+        context.diagnostic(`node cut off: the status told after ${seconds(lost)} s`);
+        await waitFor('a pod that is given up', isGivenUp, DEADLINE_MILLIS);
+        // It may still run, and write: nobody takes its place.
+        assert.equal((await podOf(namespace, NAME)).node, node);
+      } finally {
+        await setCable(fabric, node, 'up');
+      }
+      back = performance.now();
+      // What was given up ends now, and another one may begin.
+      await waitFor('another pod', async () => ![uid, undefined].includes(await podUid()), DEADLINE_MILLIS);
+    });
+    context.diagnostic(
+      `node plugged in again: served by another pod after ${seconds(back)} s, five answers included`,
+    );
+    await awaitReady(namespace, NAME);
+    context.diagnostic(`node plugged in again: the status told after ${seconds(back)} s`);
+  });
+
   test('gets what was asked for though the operator was killed while it did it', async (context) => {
     await suffer(context, 'operator killed', async () => {
       await applyTracker(namespace, NAME, {
@@ -157,14 +176,25 @@ describe('a tracker under faults of its cluster', onOwnCluster(), () => {
 
   test('is served while the API server is away, and followed up when it is back', async (context) => {
     const { uid, restarts } = await podOf(namespace, NAME);
-    await suffer(context, 'API server away for a minute', async () => {
+    const from = Date.now();
+    await suffer(context, 'API server away for a minute, and what follows', async () => {
       await killDaemon(CONTROL.name, 'kube-apiserver');
       await delay(API_SERVER_AWAY_MILLIS);
       restartDaemon(CONTROL.name, 'kube-apiserver');
       await waitFor('the API server', () =>
         kube(namespace, ['get', '--raw=/readyz']).then(Boolean, () => false),
       );
+      assert(tracker !== undefined);
+      await Promise.all([tracker.udp.healed(), tracker.http.healed()]);
+      context.diagnostic(
+        tellFigures('of it, until the API server is back, UDP', tracker.udp.figuresSince(from)),
+      );
+      context.diagnostic(
+        tellFigures('of it, until the API server is back, HTTP', tracker.http.figuresSince(from)),
+      );
+      await delay(AFTERMATH_MILLIS);
     });
+    await awaitReady(namespace, NAME);
     await applyTracker(namespace, NAME, {
       ...SPEC,
       announce: { intervalSeconds: 150, minIntervalSeconds: 60 },
@@ -175,15 +205,8 @@ describe('a tracker under faults of its cluster', onOwnCluster(), () => {
   });
 
   test('lost nothing that it had acknowledged', async (context) => {
-    const result = await writer?.stop();
-    assert(result !== undefined && result.acknowledged.length > 0);
-    const lost = await findRefused(base, result.acknowledged);
-    context.diagnostic(
-      `whitelist: ${result.acknowledged.length} changes acknowledged, ${result.refused} not, ${lost.length} lost`,
-    );
-    context.diagnostic(tellFigures('all of it, UDP', udp?.figuresSince(0) ?? assert.fail()));
-    context.diagnostic(tellFigures('all of it, HTTP', http?.figuresSince(0) ?? assert.fail()));
-    assert.deepEqual(lost, []);
+    assert(tracker !== undefined);
+    await tracker.settle(context);
     await awaitReady(namespace, NAME);
   });
 
@@ -191,7 +214,7 @@ describe('a tracker under faults of its cluster', onOwnCluster(), () => {
     const hash = INFO_HASH.replaceAll(/../g, '%$&');
     const query = `info_hash=${hash}&peer_id=-E20000-interval0000&port=1&left=1`;
     try {
-      const answer = await fetch(`${base}/announce?${query}`, { signal: AbortSignal.timeout(5000) });
+      const answer = await fetch(`${tracker?.base}/announce?${query}`, { signal: AbortSignal.timeout(5000) });
       return (await answer.text()).includes(`8:intervali${wanted}e`);
     } catch {
       return false;
@@ -203,6 +226,15 @@ describe('a tracker under faults of its cluster', onOwnCluster(), () => {
       ({ uid }) => uid,
       () => undefined,
     );
+  }
+
+  /** Whether the pod is to be deleted, as pods of nodes are that were silent for too long. */
+  async function isGivenUp(): Promise<boolean> {
+    const { name } = await podOf(namespace, NAME);
+    // A Pod as the API server has it.
+    const metadata = (await find(namespace, 'pod', name))?.metadata as
+      { deletionTimestamp?: string } | undefined;
+    return metadata?.deletionTimestamp !== undefined;
   }
 
   async function isElsewhere(node: string): Promise<boolean> {

@@ -20,7 +20,7 @@ const NAME = 'edge';
 const UDP_PORT = 6970;
 const HTTP_PORT = 7071;
 
-describe('a tracker on the network of both nodes', onOwnCluster(), () => {
+describe('a tracker on the network of both nodes', onOwnCluster('its pods want ports of nodes'), () => {
   const cleaners: (() => Promise<void>)[] = [];
   const cleaning = { after: (clean: () => Promise<void>) => void cleaners.push(clean) };
   let namespace = '';

@@ -35,7 +35,9 @@ const NODE_PORT = 9100;
 const RANGE_SECONDS = 15;
 const DEADLINE_MILLIS = 180_000;
 
-describe('Prometheus beside the cluster', { ...onOwnCluster(), ...needs('prometheus') }, () => {
+const NEEDED = { ...onOwnCluster('Prometheus asks pods from this machine'), ...needs('prometheus') };
+
+describe('Prometheus beside the cluster', NEEDED, () => {
   const cleaners: (() => Promise<void>)[] = [];
   const cleaning = { after: (clean: () => Promise<void>) => void cleaners.push(clean) };
   let prometheus: RunningPrometheus | undefined;

@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { connect } from 'node:tls';
 import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 import { selfSigned } from '../api/certificates.ts';
 import { MACHINE } from '../cluster/layout.ts';
 import { type Link, openLink, startOwnMariadb } from '../support/mariadb.ts';
@@ -16,6 +17,7 @@ import { createTorrent } from '../support/torrents.ts';
 import { waitFor } from '../support/waiting.ts';
 import { type Announcer, startAnnouncer, tellFigures } from './announcer.ts';
 import { openClientHost } from './client-host.ts';
+import { type Onlooker, startOnlooker } from './onlooker.ts';
 import {
   apply,
   applyTracker,
@@ -33,12 +35,17 @@ const USER = 'club';
 const PASSWORD = randomBytes(12).toString('hex');
 const HTTPS_PORT = 7443;
 const KEY_SECONDS = 86_400;
+/** Longer than anything waits that asks the database. */
+const AWAY_MILLIS = 120_000;
 /** Kubelets look at Secrets about once a minute. */
 const SECRET_DEADLINE_MILLIS = 180_000;
 
 describe(
   'a private tracker on a database outside of the cluster',
-  { ...onOwnCluster(), ...needs('mariadb') },
+  {
+    ...onOwnCluster('its database is on this machine, which pods elsewhere do not reach'),
+    ...needs('mariadb'),
+  },
   () => {
     const cleaners: (() => Promise<void>)[] = [];
     const cleaning = { after: (clean: () => Promise<void>) => void cleaners.push(clean) };
@@ -47,6 +54,7 @@ describe(
     let addresses = { udp: '', http: '' };
     let key = '';
     let announcer: Announcer | undefined;
+    let onlooker: Onlooker | undefined;
 
     before(async () => {
       const server = await startOwnMariadb();
@@ -85,6 +93,7 @@ describe(
       const host2 = await openClientHost(cleaning);
       announcer = startAnnouncer(cleaning, host2, `udp://${addresses.udp}:6969/announce/${key}`);
       await announcer.healed();
+      onlooker = startOnlooker(cleaning, namespace);
     });
     after(async () => {
       for (const clean of cleaners.toReversed()) await clean();
@@ -109,12 +118,16 @@ describe(
     });
 
     test('serves on while its database is away, refuses to promise a key, and says so', async (context) => {
+      const { uid, restarts } = await podOf(namespace, NAME);
       const from = Date.now();
       const gone = performance.now();
       await link?.cut();
       const down = await awaitCondition(namespace, NAME, 'DatabaseReady', 'False');
       context.diagnostic(`database away: the status told after ${seconds(gone)} s: ${down.message}`);
       await assert.rejects(addKey());
+      await delay(AWAY_MILLIS - (performance.now() - gone));
+      await assert.rejects(addKey());
+      assert.equal((await podOf(namespace, NAME)).uid, uid);
       await link?.restore();
       const back = performance.now();
       await awaitCondition(namespace, NAME, 'DatabaseReady', 'True');
@@ -124,7 +137,9 @@ describe(
       await announcer?.healed();
       const figures = announcer?.figuresSince(from) ?? assert.fail();
       context.diagnostic(tellFigures('database away, UDP', figures));
-      assert.equal(figures.answered, figures.sent);
+      assert.equal(figures.answered, figures.sent, onlooker?.seenSince(from));
+      const pod = await podOf(namespace, NAME);
+      assert.deepEqual([pod.uid, pod.restarts], [uid, restarts]);
     });
 
     test('shows a renewed certificate without a restart', async (context) => {

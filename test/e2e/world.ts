@@ -28,9 +28,12 @@ export interface Cleaning {
   after(clean: () => Promise<void>): void;
 }
 
-/** For the options of a test that breaks the cluster, or has clients in its network: `needs()` for a cluster of ours. */
-export function onOwnCluster(): { skip?: string } {
-  return IS_OWN ? {} : { skip: 'the cluster that KUBECONFIG names has no clients of ours in its network' };
+/**
+ * For the options of a test that breaks nodes, or has clients in their network: `needs()` for a cluster of ours. `why`
+ * says what is missing elsewhere; `make e2e` repeats it at its end.
+ */
+export function onOwnCluster(why = 'its clients are hosts in the network of the nodes'): { skip?: string } {
+  return IS_OWN ? {} : { skip: why };
 }
 
 /** Runs kubectl in a namespace. */
@@ -135,6 +138,11 @@ export async function publicAddresses(
   return { udp: await of(`${name}-udp`), http: await of(`${name}-http`) };
 }
 
+/** The address of a Service inside of the cluster. */
+export function serviceAddress(namespace: string, service: string): Promise<string> {
+  return kube(namespace, ['get', 'service', service, '--output=jsonpath={.spec.clusterIP}']);
+}
+
 /** A value of a Secret. */
 export async function secretValue(namespace: string, name: string, key: string): Promise<string> {
   const secret = await find(namespace, 'secret', name);
@@ -151,8 +159,7 @@ export async function callApi(
   path: string,
   body?: object,
 ): Promise<unknown> {
-  const service = `${name}-api`;
-  const address = await kube(namespace, ['get', 'service', service, '--output=jsonpath={.spec.clusterIP}']);
+  const address = await serviceAddress(namespace, `${name}-api`);
   const token = await secretValue(namespace, `${name}-api-token`, 'admin');
   const answer = await fetch(`http://${address}:1212/api/v1/${path}`, {
     method,

@@ -4,19 +4,22 @@
  */
 import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { callApi } from './world.ts';
 
 const PAUSE_MILLIS = 500;
 const PATIENCE_MILLIS = 10_000;
 
 /** A running writer. */
 export interface Writer {
-  /** Ends it; resolves with the info hashes that were acknowledged, and how many were not. */
-  stop(): Promise<{ readonly acknowledged: readonly string[]; readonly refused: number }>;
+  /** The info hashes that were acknowledged so far. */
+  readonly acknowledged: readonly string[];
+  /** How many changes were not. */
+  readonly refused: number;
+  /** Ends it. What it told last is what it comes to. */
+  stop(): Promise<void>;
 }
 
-/** Starts one at a listed tracker. */
-export function startWriter(namespace: string, name: string): Writer {
+/** Starts one at a listed tracker. `list` adds an info hash, and rejects when that was not acknowledged. */
+export function startWriter(list: (infoHash: string) => Promise<void>): Writer {
   const acknowledged: string[] = [];
   let refused = 0;
   const stopping = new AbortController();
@@ -24,7 +27,7 @@ export function startWriter(namespace: string, name: string): Writer {
     for (let count = 0; !stopping.signal.aborted; count += 1) {
       const infoHash = createHash('sha1').update(`torrent ${count}`).digest('hex');
       try {
-        await Promise.race([callApi(namespace, name, 'POST', `whitelist/${infoHash}`), lateness()]);
+        await Promise.race([list(infoHash), lateness()]);
         acknowledged.push(infoHash);
       } catch {
         refused += 1;
@@ -34,10 +37,13 @@ export function startWriter(namespace: string, name: string): Writer {
   };
   const running = run();
   return {
+    acknowledged,
+    get refused() {
+      return refused;
+    },
     async stop() {
       stopping.abort();
       await running;
-      return { acknowledged, refused };
     },
   };
 }
