@@ -3,13 +3,10 @@
  * and the pods by the scale subresource, and what is set there becomes the number of pods.
  */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { join } from 'node:path';
 import { test } from 'node:test';
-import { findBinary } from '../../apiserver/binaries.ts';
 import type { NamedObject } from '../../apiserver/client.ts';
 import { runBinary } from '../../apiserver/commands.ts';
+import { startControllers } from '../../apiserver/controllers.ts';
 import { useApiServer } from '../../apiserver/server.ts';
 import { trackerDefinitionObject, trackerObject } from '../../apiserver/trackers.ts';
 import { needs } from '../../support/parts.ts';
@@ -55,24 +52,12 @@ test(
     const { body: pods } = await admin.request('GET', `/api/v1/namespaces/${namespace}/pods?${query}`);
     assert.equal(at(pods, 'items.0.metadata.name'), 'public-0');
 
-    const path = findBinary('kube-controller-manager');
-    assert.ok(path !== undefined);
-    const controllers = spawn(
-      path,
-      [
-        `--kubeconfig=${join(home, 'kubeconfig')}`,
-        '--controllers=horizontal-pod-autoscaler-controller',
-        '--horizontal-pod-autoscaler-sync-period=1s',
-        '--leader-elect=false',
-        '--secure-port=0',
-      ],
-      { stdio: 'ignore' },
+    startControllers(
+      context,
+      server(),
+      ['horizontal-pod-autoscaler-controller'],
+      ['--horizontal-pod-autoscaler-sync-period=1s'],
     );
-    context.after(async () => {
-      const ended = once(controllers, 'exit');
-      controllers.kill('SIGKILL');
-      await ended;
-    });
     const autoscaler: NamedObject = {
       ...objectIn(namespace, 'autoscaling/v2', 'HorizontalPodAutoscaler', 'public'),
       spec: {

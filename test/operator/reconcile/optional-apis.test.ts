@@ -1,6 +1,7 @@
 /** APIs that come to a cluster while the operator runs, by the real command against a real API server of its own. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { selfSigned } from '../../api/certificates.ts';
 import { readDefinitions } from '../../apiserver/definitions.ts';
 import { startApiServer } from '../../apiserver/server.ts';
 import { trackerDefinitionObject, trackerObject } from '../../apiserver/trackers.ts';
@@ -125,6 +126,36 @@ test(
       objectIn(namespace, 'cert-manager.io/v1', 'Certificate', 'open-http-tls-tls'),
     );
     assert.deepEqual(at(certificate, 'spec.dnsNames'), ['a.example']);
+
+    // cert-manager issues the certificate, and goes later.
+    const sees = (state: string, message = /./) =>
+      waitForObject(
+        server,
+        tracker,
+        state,
+        (found) =>
+          told(found, 'CertificatesReady') === state && message.test(sentence(found, 'CertificatesReady')),
+        WITHIN_MILLIS,
+      );
+    await sees('False IssuerNotReady', /The Issuer ca of cert-manager.*does not exist/);
+    const { cert, key } = selfSigned('a.example');
+    const data = Object.fromEntries(
+      Object.entries({ 'tls.crt': cert, 'tls.key': key }).map(([name, text]) => [
+        name,
+        Buffer.from(text).toString('base64'),
+      ]),
+    );
+    const secret = objectIn(namespace, 'v1', 'Secret', 'open-http-tls-tls');
+    await server.admin.apply({ ...secret, type: 'kubernetes.io/tls', data });
+    await sees('True CertificatesValid');
+    const [definition] = readDefinitions().filter(({ metadata }) =>
+      metadata.name.endsWith('cert-manager.io'),
+    );
+    assert.ok(definition !== undefined);
+    await server.admin.delete(definition);
+    await sees('False APIMissing', /which this cluster does not have/);
+    await server.admin.install([definition]);
+    await sees('True CertificatesValid');
     command.child.kill('SIGTERM');
     assert.equal((await command.ended()).code, 0);
   },
