@@ -1,10 +1,13 @@
 /**
  * The way of a datagram through the kernel, node by node, from what node_exporter tells: where a UDP tracker loses
  * requests that it never sees.
+ *
+ * Its choices are not called `job` and `instance`, as those of trackers are: a link from one dashboard to another takes
+ * choices of the same name along, and node_exporter is another job at other addresses.
  */
 import type { DashboardSpec } from './panels.ts';
 
-const NODES = 'instance=~"$node"';
+const NODES = 'job=~"$node_job", instance=~"$node"';
 const rate = (metric: string, more = '') => `rate(${metric}{${NODES}${more}}[$__rate_interval])`;
 
 export const KERNEL_PATH_DASHBOARD: DashboardSpec = {
@@ -12,7 +15,10 @@ export const KERNEL_PATH_DASHBOARD: DashboardSpec = {
   title: 'Torrust Tracker / Kernel path',
   description:
     'Where datagrams get lost before the tracker sees them: network card, soft interrupts, conntrack, receive buffers. Needs node_exporter.',
-  variables: [{ name: 'node', label: 'Node', query: 'label_values(node_uname_info, instance)' }],
+  variables: [
+    { name: 'node_job', label: 'Job', query: 'label_values(node_uname_info, job)' },
+    { name: 'node', label: 'Instance', query: 'label_values(node_uname_info{job=~"$node_job"}, instance)' },
+  ],
   rows: [
     {
       title: 'UDP',

@@ -78,10 +78,9 @@ for (const [file, { uid, variables }] of Object.entries(DASHBOARDS)) {
         for (const { datasource: own, expr } of targets ?? []) {
           assert.equal(own?.uid, '${datasource}', title);
           for (const [selector] of expr.matchAll(/\{[^}]*\}/g)) {
-            assert.ok(
-              variables.some(({ name }) => selector.includes(`$${name}`)),
-              `${title}: ${selector} minds the choice`,
-            );
+            for (const { name } of variables) {
+              assert.ok(selector.includes(`"$${name}"`), `${title}: ${selector} minds the choice of ${name}`);
+            }
           }
           for (const [, range] of expr.matchAll(/\[([^\]]+)\]/g)) {
             const isRate = new RegExp(`rate\\([^[]*\\[${range.replaceAll('$', '\\$')}\\]`).test(expr);

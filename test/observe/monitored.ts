@@ -45,5 +45,5 @@ export function observedConfig(folder: string): PartialConfig {
 export function fillVariables(expr: string, rangeSeconds: number): string {
   return expr
     .replaceAll('$__rate_interval', `${rangeSeconds}s`)
-    .replaceAll(/\$(?:job|instance|node)\b/g, '.*');
+    .replaceAll(/\$(?:job|instance|node_job|node)\b/g, '.*');
 }
