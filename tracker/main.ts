@@ -208,6 +208,7 @@ async function startParts(options: StartOptions, started: UndoStack): Promise<Ru
     around: (work) => (tracing === null ? work() : tracing.within('reload', work)),
     onEnd: (outcome, needsRestart) => reloads.note(outcome, needsRestart),
     apply: (changed) => {
+      core.store.limits.configure(core.policy);
       const setups = listenerSetups(changed, inputs.trackerCertificates);
       threads.network.update(
         setups.map(({ live }) => live),
@@ -278,6 +279,7 @@ async function startCore(
   const store = Store.create(memory === 'auto' ? automaticSwarmBytes() : parseByteSize(memory));
   const access = Access.create();
   const policy = Policy.create(config);
+  store.limits.configure(policy);
   const connectionKeys = ConnectionKeys.create();
   if (inputs.connectionKeys !== null) connectionKeys.set(inputs.connectionKeys);
   const listeners = config.udp_trackers.length + config.http_trackers.length;

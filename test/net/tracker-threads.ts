@@ -100,6 +100,7 @@ export async function startThreads(
   const store = Store.create(2 ** 24, 4);
   const access = Access.create();
   const policy = Policy.create(config);
+  store.limits.configure(policy);
   const connectionKeys = ConnectionKeys.create();
   const setups = listenerSetups(config);
   const counters = CounterRows.create(maxThreads(1), setups.length);
@@ -122,7 +123,10 @@ export async function startThreads(
     store,
     access,
     ids: new ConnectionIds(connectionKeys),
-    configure: (policies) => policy.apply(configOf(policies, sockets)),
+    configure: (policies) => {
+      policy.apply(configOf(policies, sockets));
+      store.limits.configure(policy);
+    },
     counts: () => counters.sums(),
     awaitCounts: (state, isThere) => settle(state, () => isThere(counters.sums())),
     async expectCounts(expected, work) {

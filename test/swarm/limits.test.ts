@@ -73,6 +73,27 @@ describe('Swarms in all', () => {
   });
 });
 
+test('Swarms in all are passed by a few for each thread, whatever the others had room for before', () => {
+  const maxSwarms = 16_000;
+  const { store } = open({ maxSwarms });
+  const threads = [0, 1, 2].map(() => {
+    const attached = Store.attach(store.memory);
+    attached.limits.configure({ ...NO_LIMITS, maxSwarms });
+    return new Announcer(attached);
+  });
+  const add = (announcer: Announcer, torrent: number): void => {
+    const peer = { address: '0a000001', port: 1, peerId: hex(1, 40), left: 1n, event: AnnounceEvent.none };
+    announcer.announce({ ...peer, infoHash: hex(torrent, 40) }, 10);
+  };
+  // Each begins with an empty store, the first alone fills it, and then the others go on.
+  for (const [thread, announcer] of threads.entries()) add(announcer, 100_000 * (thread + 1));
+  for (const [thread, announcer] of threads.entries()) {
+    for (let torrent = 1; torrent <= 18_000; torrent++) add(announcer, 100_000 * (thread + 1) + torrent);
+  }
+  const { torrents } = store.totals();
+  assert.ok(torrents >= maxSwarms && torrents <= maxSwarms + 7 * threads.length, String(torrents));
+});
+
 describe('Peers of a swarm', () => {
   test('are as many as allowed, of both families together; further ones are told of them', () => {
     const { store, announce } = open({ maxPeersPerSwarm: 5 });
@@ -136,6 +157,48 @@ describe('Peers of an address', () => {
     assert.equal(new Announcer(other).announce({ ...peer, infoHash: hex(3, 40) }, 10).stored, false);
   });
 
+  describe('after the limit was off for a while', () => {
+    const limits = { ...NO_LIMITS, maxPeersPerAddress: 3 };
+
+    test('are those that came since', () => {
+      const { store, announce, later, expire } = open(limits);
+      for (let torrent = 1; torrent <= 3; torrent++) announce(torrent, 1);
+      store.limits.configure(NO_LIMITS);
+      later(10);
+      expire();
+      assert.equal(store.totals().leechers, 0);
+      store.limits.configure(limits);
+      for (let torrent = 1; torrent <= 3; torrent++) assert.equal(announce(torrent, 1).stored, true);
+      assert.equal(announce(4, 1).stored, false);
+    });
+
+    test('are not less than none when those go that came before', () => {
+      const { store, announce } = open(limits);
+      for (let torrent = 1; torrent <= 3; torrent++) announce(torrent, 1);
+      store.limits.configure(NO_LIMITS);
+      store.limits.configure(limits);
+      announce(4, 1);
+      for (let torrent = 1; torrent <= 3; torrent++) announce(torrent, 1, undefined, AnnounceEvent.stopped);
+      for (let torrent = 5; torrent <= 7; torrent++) assert.equal(announce(torrent, 1).stored, true);
+      assert.equal(announce(8, 1).stored, false);
+    });
+
+    test('are counted down by a thread that has not looked at the limits since', () => {
+      const { store, announce } = open({});
+      const other = Store.attach(store.memory);
+      other.limits.configure(NO_LIMITS);
+      store.limits.configure(limits);
+      for (let torrent = 1; torrent <= 3; torrent++) announce(torrent, 1);
+      const stop = { address: '0a000001', port: 1001, peerId: hex(1, 40), left: 1n };
+      const announcer = new Announcer(other);
+      for (let torrent = 1; torrent <= 3; torrent++) {
+        announcer.announce({ ...stop, infoHash: hex(torrent, 40), event: AnnounceEvent.stopped }, 10);
+      }
+      assert.equal(store.totals().leechers, 0);
+      for (let torrent = 1; torrent <= 3; torrent++) assert.equal(announce(torrent, 1).stored, true);
+    });
+  });
+
   test('are never too many of somebody else: none of 400,000 addresses with one peer each is refused', () => {
     const store = Store.create(2 ** 26, 4);
     store.limits.configure({ ...NO_LIMITS, maxPeersPerAddress: 1 });
@@ -158,7 +221,7 @@ describe('Peers of an address', () => {
     }
     // Two addresses share one 32-bit hash about nineteen times among so many.
     assert.ok(refused < 60, String(refused));
-    assert.equal(store.memory.addressCounts.byteLength, 2 ** 21);
+    assert.equal(store.memory.addressCounts.byteLength, 2 ** 21 + 64);
   });
 });
 

@@ -50,6 +50,8 @@ import { peersOf, readPeer, type StoredPeer, type TorrentSummary } from './torre
 
 /** The most peers that one lock is held for while peers expire. */
 const SLICE_PEERS = 512;
+/** The most buckets that one lock is held for: a table never shrinks, and may be all but empty. */
+const SLICE_BUCKETS = 1024;
 /** A torrent with more pages than this expires page by page, under a lock for each. */
 const SLICE_PAGES = 8;
 /** Buckets that are searched for torrents without peers when memory is full. */
@@ -168,8 +170,9 @@ export class Shard {
     const words = this.#words;
     lock(words, LOCK_WORD);
     const buckets = words[BUCKETS_WORD];
+    const end = Math.min(buckets, bucket + SLICE_BUCKETS);
     let seen = 0;
-    while (bucket < buckets && seen < SLICE_PEERS) {
+    while (bucket < end && seen < SLICE_PEERS) {
       let torrent = words[this.segment.bucketsWord + bucket++];
       while (torrent !== 0) {
         const next = words[torrent + TORRENT_NEXT];
@@ -328,7 +331,8 @@ export class Shard {
     const words = this.#words;
     const place = this.#place;
     const limits = this.#limits;
-    const addressHash = limits.isOn ? sets.hashRequest(request) : 0;
+    const counts = limits.countsAddresses;
+    const addressHash = limits.isOn || counts ? sets.hashRequest(request) : 0;
     if (limits.isOn && limits.refusesPeer(reply, addressHash, peersOf(words, torrent))) {
       reply.stored = false;
       return;
@@ -342,7 +346,7 @@ export class Shard {
       reply.stored = false;
       return;
     }
-    if (limits.countsAddresses) limits.countPeer(addressHash, 1);
+    if (counts) limits.countPeer(addressHash, 1);
     if (leftIsNone(request.words, AnnounceRequest.LEFT_WORD)) this.#countSeeder(torrent, 1);
     reply.change |= SwarmChange.peerAdded;
   }

@@ -26,6 +26,8 @@ import { peersOf } from './torrent-view.ts';
 
 /** One lock is held for so many torrents and peers, and for the last torrents of a bucket or one page (`peer-set.ts`) more. */
 const SLICE_PEERS = 512;
+/** And for so many buckets: a table never shrinks, and may be all but empty. */
+const SLICE_BUCKETS = 1024;
 
 /** Writes all torrents and peers; yields between slices, holding no lock, so that the caller can spread the work. */
 export function* exportStore(store: Store, encoder: SnapshotEncoder): Generator<void> {
@@ -75,8 +77,9 @@ class ExportShard {
     const words = this.#words;
     lock(words, LOCK_WORD);
     const buckets = words[BUCKETS_WORD];
+    const end = Math.min(buckets, bucket + SLICE_BUCKETS);
     let seen = 0;
-    while (bucket < buckets && seen < SLICE_PEERS) {
+    while (bucket < end && seen < SLICE_PEERS) {
       let torrent = words[this.#segment.bucketsWord + bucket++];
       for (; torrent !== 0; torrent = words[torrent + TORRENT_NEXT]) {
         seen++;

@@ -74,10 +74,10 @@ export class Store {
   readonly #scratch = new Int32Array(HASH_WORDS);
   #random = randomBytes(4).readInt32LE() | 1;
 
-  private constructor(memory: StoreMemory, segments: readonly Segment[]) {
+  private constructor(memory: StoreMemory, segments: readonly Segment[], isOwner: boolean) {
     this.memory = memory;
     [this.#keyLow, this.#keyHigh] = memory.key;
-    this.limits = new SwarmLimits(memory.addressCounts, () => this.#sum(TORRENTS_WORD));
+    this.limits = new SwarmLimits(memory.addressCounts, () => this.#sum(TORRENTS_WORD), isOwner);
     this.#shards = segments.map((segment) => new Shard(segment, this.#keyLow, this.#keyHigh, this.limits));
     this.#shift = Math.clz32(segments.length) + 1;
   }
@@ -94,7 +94,7 @@ export class Store {
       addressCounts: SwarmLimits.createMemory(),
       epochSeconds: process.hrtime()[0] - FIRST_SECOND,
     };
-    return new Store(memory, segments);
+    return new Store(memory, segments, true);
   }
 
   /** Uses the store that another thread made. */
@@ -102,6 +102,7 @@ export class Store {
     return new Store(
       memory,
       memory.segments.map((buffer) => Segment.attach(buffer)),
+      false,
     );
   }
 

@@ -5,6 +5,10 @@
  * Peers of an address are counted in shared memory of a fixed size, a cache of eight places for each keyed hash, where a
  * new address takes the place with the lowest count. It may forget and then counts too few; it never counts too many, so
  * that nobody is refused for the peers of others. What was stored before the limit began is not counted either.
+ *
+ * Whether peers are counted is in that memory too, and the main thread alone changes it: it empties the counts first, since
+ * nobody counted who went while there was no limit. Threads ask under the lock of the peer's shard. So who counts a peer
+ * that goes sees whatever the one saw who counted it, or did not, when it came.
  */
 import type { AnnounceReply } from '../protocol/model.ts';
 
@@ -24,12 +28,18 @@ const SETS_LOG2 = 15;
 const PLACES_PER_SET = 8;
 const PLACE_WORDS = 2;
 const SET_WORDS = PLACES_PER_SET * PLACE_WORDS;
-/** Swarms are counted anew when this part of the room that was left is used up. */
+/** Behind the counts, on a cache line of its own: 1 when peers are counted. */
+const SWITCH_WORD = SET_WORDS * 2 ** SETS_LOG2;
+const SWITCH_LINE_WORDS = 16;
+/** Swarms are counted anew when this part of the room that was left is used up, */
 const ROOM_SHIFT = 4;
+/** or so many were added: what a thread has left of its part, it may add when others have filled the store. */
+const MAX_ROOM = 8;
 
 export class SwarmLimits {
   readonly #words: Int32Array;
   readonly #countSwarms: () => number;
+  readonly #isOwner: boolean;
   #maxSwarms = 0;
   #maxPeersPerSwarm = 0;
   #maxPeersPerAddress = 0;
@@ -40,20 +50,25 @@ export class SwarmLimits {
   #fullSeconds = -1;
   /** Whether any limit is set. */
   isOn = false;
-  /** Whether peers of addresses are counted. */
-  countsAddresses = false;
 
-  constructor(buffer: SharedArrayBuffer, countSwarms: () => number) {
+  /** `isOwner`: in the thread that made the store, which begins and ends the counting of addresses for all. */
+  constructor(buffer: SharedArrayBuffer, countSwarms: () => number, isOwner: boolean) {
     this.#words = new Int32Array(buffer);
     this.#countSwarms = countSwarms;
+    this.#isOwner = isOwner;
   }
 
   /** Makes the memory of the counts: two megabytes, taken as they are used. */
   static createMemory(): SharedArrayBuffer {
-    return new SharedArrayBuffer(4 * SET_WORDS * 2 ** SETS_LOG2);
+    return new SharedArrayBuffer(4 * (SWITCH_WORD + SWITCH_LINE_WORDS));
   }
 
-  /** Takes over limits, for this thread. */
+  /** Whether peers of addresses are counted. To be asked under the lock of the shard that the peer is in. */
+  get countsAddresses(): boolean {
+    return this.#words[SWITCH_WORD] !== 0;
+  }
+
+  /** Takes over limits, for this thread; peers of addresses are counted from when the owner did. */
   configure(settings: SwarmLimitSettings): void {
     if (settings.maxSwarms !== this.#maxSwarms) {
       this.#room = 0;
@@ -63,8 +78,8 @@ export class SwarmLimits {
     this.#maxPeersPerSwarm = settings.maxPeersPerSwarm;
     this.#maxPeersPerAddress = settings.maxPeersPerAddress;
     this.#isDryRun = settings.isLimitDryRun;
-    this.countsAddresses = settings.maxPeersPerAddress > 0;
-    this.isOn = this.countsAddresses || settings.maxSwarms > 0 || settings.maxPeersPerSwarm > 0;
+    this.isOn = settings.maxPeersPerAddress > 0 || settings.maxSwarms > 0 || settings.maxPeersPerSwarm > 0;
+    if (this.#isOwner && settings.maxPeersPerAddress > 0 !== this.countsAddresses) this.#switchCounting();
   }
 
   /** Judges an announce that would add a swarm, and notes in the reply what it is beyond. True: it is not to be kept. */
@@ -102,8 +117,14 @@ export class SwarmLimits {
     if (Atomics.add(words, place + 1, change) + change < 0) Atomics.store(words, place + 1, 0);
   }
 
+  #switchCounting(): void {
+    const words = this.#words;
+    if (!this.countsAddresses) words.fill(0, 0, SWITCH_WORD);
+    Atomics.store(words, SWITCH_WORD, this.countsAddresses ? 0 : 1);
+  }
+
   #isBeyondAddress(addressHash: number): boolean {
-    if (!this.countsAddresses) return false;
+    if (this.#maxPeersPerAddress === 0 || !this.countsAddresses) return false;
     const place = this.#find(addressHash, tagOf(addressHash));
     return place >= 0 && this.#words[place + 1] >= this.#maxPeersPerAddress;
   }
@@ -118,7 +139,7 @@ export class SwarmLimits {
       return false;
     }
     // Other threads add swarms too, so that only a part of the room is for this one.
-    this.#room = Math.max(1, room >> ROOM_SHIFT);
+    this.#room = Math.min(MAX_ROOM, Math.max(1, room >> ROOM_SHIFT));
     return true;
   }
 
