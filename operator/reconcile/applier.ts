@@ -65,7 +65,10 @@ export class Applier {
       if (isSettled) return { kind: 'applied', object: present, isWritten: false };
     }
     try {
-      const options = { fieldManager: MANAGER, force: true, dryRun: this.#isDry, signal };
+      // Of what is ours every field is taken back. What was not there has nobody else's fields, unless somebody has just
+      // made it: that is a conflict, and the next look finds whose it is.
+      const force = present !== undefined;
+      const options = { fieldManager: MANAGER, force, dryRun: this.#isDry, signal };
       const object = await this.#client.apply(withPreconditions(wanted, present), options);
       const { kind, metadata } = wanted;
       this.#log.info(

@@ -5,10 +5,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
+import { Registry } from 'prom-client';
+import { KubeClient } from '../../../operator/kube/client.ts';
+import { Connection } from '../../../operator/kube/connection.ts';
+import { isApiError, REASON } from '../../../operator/kube/kube-error.ts';
+import { createKubeMetrics } from '../../../operator/kube/metrics.ts';
+import { Applier } from '../../../operator/reconcile/applier.ts';
+import type { ClusterCache } from '../../../operator/reconcile/cluster-cache.ts';
 import type { NamedObject } from '../../apiserver/client.ts';
 import { runBinary } from '../../apiserver/commands.ts';
 import { useApiServer } from '../../apiserver/server.ts';
 import { trackerDefinitionObject, trackerObject } from '../../apiserver/trackers.ts';
+import { createLog } from '../kube/logs.ts';
 import { needs } from '../../support/parts.ts';
 import { waitFor } from '../../support/waiting.ts';
 import { at } from '../environments.ts';
@@ -103,15 +111,24 @@ test(
       server()
         .requestsOf(OPERATOR_USER)
         .filter((each) => each.namespace === namespace && each.resource === 'secrets' && each.code === 409);
-    let note = '';
-    await waitFor('a conflict', async () => {
-      note = Buffer.from(String(performance.now())).toString('base64');
-      const change = { data: { admin: '', note } };
-      await Promise.all(
-        Array.from({ length: 4 }, () => admin.request('PATCH', path, change, 'application/merge-patch+json')),
-      );
-      return conflicts().length > 0;
-    });
+    const spoil = async (note: string) => {
+      const change = { data: { admin: '', note: Buffer.from(note).toString('base64') } };
+      const { status } = await admin.request('PATCH', path, change, 'application/merge-patch+json');
+      assert.equal(status, 200);
+    };
+    let isOver = false;
+    const hammer = async (name: number) => {
+      for (let count = 0; !isOver; count += 1) await spoil(`${name}-${count}`);
+    };
+    const hammers = Promise.all(Array.from({ length: 4 }, (_, name) => hammer(name)));
+    try {
+      await waitFor('a conflict', () => conflicts().length > 0);
+    } finally {
+      isOver = true;
+      await hammers;
+    }
+    await spoil('last');
+    const note = Buffer.from('last').toString('base64');
     const healed = await waitForObject(
       server(),
       secret,
@@ -151,4 +168,32 @@ test('two operators that nobody elected agree, and come to rest', needs('apiserv
   for (const operator of [first, second]) operator.controller.reconcileAll();
   assert.equal(await settle(first, namespace), writes);
   assert.deepEqual([...first.complaints, ...second.complaints], []);
+});
+
+test('what somebody makes in the same moment is not taken over', needs('apiserver'), async (context) => {
+  const { admin } = server();
+  const namespace = await makeNamespace(server());
+  const connection = Connection.parse(server().kubeconfig());
+  context.after(() => connection.close());
+  const client = new KubeClient(connection, createKubeMetrics(new Registry()).client);
+  // Of the cache an applier only uses this.
+  const cache = { remember: () => undefined } as unknown as ClusterCache;
+  const { signal } = new AbortController();
+  const applier = new Applier(client, cache, createLog(), false);
+  const wanted = {
+    ...objectIn(namespace, 'v1', 'Secret', 'public-api-token'),
+    metadata: { name: 'public-api-token', namespace, labels: {}, annotations: {} },
+    type: 'Opaque',
+    data: { admin: Buffer.from('ours').toString('base64') },
+  };
+  // It was not there when the operator looked.
+  const theirs = Buffer.from('theirs').toString('base64');
+  const foreign = await admin.apply({ ...wanted, data: { admin: theirs } }, { manager: 'someone' });
+  await assert.rejects(applier.apply(wanted, undefined, signal), (error: unknown) => {
+    return isApiError(error, REASON.conflict) && /conflicts? with "someone"/.test(error.message);
+  });
+  assert.deepEqual(await admin.get(wanted), foreign);
+  await admin.delete(wanted);
+  const made = await applier.apply(wanted, undefined, signal);
+  assert.equal(made.kind, 'applied');
 });
