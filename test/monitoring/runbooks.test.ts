@@ -50,10 +50,7 @@ describe('A runbook names', () => {
     },
     'keys of the configuration that there are': {
       pattern: /`([a-z_]+(?:\[\])?(?:\.[a-z_]+)+)(?: = [^`]*)?`/g,
-      exists: (name) =>
-        OTHER_KEYS.test(name) ||
-        CONFIGURATION.includes(`\`${name}\``) ||
-        CONFIGURATION.includes(`.${name}\``),
+      exists: (name) => OTHER_KEYS.test(name) || CONFIGURATION.includes(`\`${name}\``),
     },
     'pages that there are': {
       pattern: /\]\(([^)#]+)(?:#[^)]*)?\)/g,

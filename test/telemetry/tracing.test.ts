@@ -61,6 +61,19 @@ describe('Traces show', () => {
     assert.equal(receiver.spans.filter(({ name }) => name === 'UDP connect').length, 1);
   });
 
+  test('no request over UDP where nobody asked for them', async (context) => {
+    const receiver = await openOtlpReceiver(context);
+    const tracker = await startTraced(context, receiver, { telemetry: { otlp_endpoint: receiver.url } });
+    const client = await UdpClient.open(context, tracker.udp[0]);
+    for (let i = 0; i < 130; i++) await client.connect();
+    await announce(tracker.http[0], newInfoHash());
+    await receiver.span('the announce', ({ name }) => name === 'GET /announce');
+    assert.deepEqual(
+      receiver.spans.filter(({ name }) => name.startsWith('UDP')),
+      [],
+    );
+  });
+
   test('requests to the REST API, and below them what they ask of the database', async (context) => {
     const receiver = await openOtlpReceiver(context);
     const tracker = await startTraced(context, receiver);
@@ -169,11 +182,18 @@ describe('Traces show', () => {
 
 test('The variables of OpenTelemetry win over the configuration', async (context) => {
   const [ours, theirs] = [await openOtlpReceiver(context), await openOtlpReceiver(context)];
-  const env = { OTEL_EXPORTER_OTLP_ENDPOINT: theirs.url, OTEL_SERVICE_NAME: 'named' };
+  const env = {
+    OTEL_EXPORTER_OTLP_ENDPOINT: theirs.url,
+    OTEL_SERVICE_NAME: 'named',
+    POD_NAMESPACE: 'torrents',
+  };
   const tracker = await startTraced(context, ours, {}, env);
   await announce(tracker.http[0], newInfoHash());
   const { resource } = await theirs.span('the announce', ({ name }) => name === 'GET /announce');
   assert.equal(resource['service.name'], 'named');
+  // Where they say nothing, the pod template does, and what neither says is not told.
+  assert.equal(resource['k8s.namespace.name'], 'torrents');
+  assert.equal(resource['k8s.pod.uid'], undefined);
   assert.equal(ours.requests(), 0);
 });
 
