@@ -50,7 +50,10 @@ describe('A runbook names', () => {
     },
     'keys of the configuration that there are': {
       pattern: /`([a-z_]+(?:\[\])?(?:\.[a-z_]+)+)(?: = [^`]*)?`/g,
-      exists: (name) => OTHER_KEYS.test(name) || CONFIGURATION.includes(`\`${name}\``),
+      exists: (name) =>
+        OTHER_KEYS.test(name) ||
+        // A key, or a table of keys.
+        ['`', '.'].some((end) => CONFIGURATION.includes(`\n### \`${name}${end}`)),
     },
     'pages that there are': {
       pattern: /\]\(([^)#]+)(?:#[^)]*)?\)/g,

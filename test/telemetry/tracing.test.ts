@@ -226,6 +226,18 @@ test('The metrics tell how many spans the collector took', async (context) => {
   assert.equal(exposition.value('torrust_tracker_spans_waiting_limit'), 2048);
 });
 
+test('What came last is sent before the end', async (context) => {
+  const receiver = await openOtlpReceiver(context);
+  const tracker = await startTraced(context, receiver, {}, { OTEL_BSP_SCHEDULE_DELAY: '600000' });
+  const trace = newTrace();
+  await announce(tracker.http[0], newInfoHash(), {}, { headers: { traceparent: trace.header } });
+  assert.deepEqual(await tracker.stop(), { code: 0, signal: null });
+  assert.deepEqual(
+    receiver.spans.map(({ traceId }) => traceId),
+    [trace.traceId],
+  );
+});
+
 test('A collector that is away is told of in words, outside of any trace', async (context) => {
   const receiver = await openOtlpReceiver(context);
   const telemetry = { otlp_endpoint: 'http://127.0.0.1:9' };
