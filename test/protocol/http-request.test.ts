@@ -9,6 +9,7 @@ import {
   HeadState,
   HttpMethod,
   MAX_HEADER_BYTES,
+  readFurther,
   readRequestHead,
   RequestHead,
 } from '../../tracker/protocol/http-request.ts';
@@ -42,6 +43,14 @@ const PLAIN: Seen = {
 function read(text: string, head = usedHead()): HeadState {
   const bytes = Buffer.from(`####${text}\r\n\r\n`, 'latin1');
   return readRequestHead(bytes, 4, 4 + text.length, MAX_TARGET_BYTES, head);
+}
+
+/** Reads on in a head of which one byte more is there; the first time, with none. */
+function readPiece(text: string, length: number, head: RequestHead): HeadState {
+  const bytes = Buffer.from(`####${text.slice(0, length)}\r\n\r\n`, 'latin1');
+  return length === 0
+    ? readRequestHead(bytes, 4, 4, MAX_TARGET_BYTES, head)
+    : readFurther(bytes, 4 + length, MAX_TARGET_BYTES, head);
 }
 
 function see(text: string): Seen {
@@ -402,14 +411,17 @@ test('any bytes are judged by the first that decide, and every range lies in the
         }
       }
       let decided = false;
+      const pieces = usedHead();
       for (let cut = 0; cut <= text.length; cut++) {
         const state = read(text.slice(0, cut));
+        if (!decided) assert.equal(readPiece(text, cut, pieces), state, `byte by byte, at ${cut}`);
         if (state === HeadState.incomplete) assert.ok(!decided, `undecided again at ${cut}`);
         else {
           assert.equal(state, whole);
           decided = true;
         }
       }
+      if (whole === HeadState.complete) assert.deepEqual(pieces, head);
     }),
     { numRuns: 500 },
   );

@@ -36,6 +36,14 @@ export class RequestHead {
   /** The ranges of the `X-Forwarded-For` values, start and end in turn; `forwardedCount` of them. */
   readonly forwarded = new Int32Array(2 * MAX_FORWARDED);
   forwardedCount = 0;
+
+  /** How far an incomplete head was read: where the line begins that is not all there, and up to where it holds no end. */
+  lineStart = 0;
+  scanned = 0;
+  /** Behind the request line; 0 while that is not there. */
+  headersStart = 0;
+  hosts = 0;
+  lengths = 0;
 }
 
 const TAB = 0x09;
@@ -82,44 +90,79 @@ export function readRequestHead(
   maxTargetBytes: number,
   head: RequestHead,
 ): HeadState {
-  let at = start;
-  // An empty line before a request is to be ignored (RFC 9112, 2.2).
-  while (at + 1 < end && bytes[at] === CR && bytes[at + 1] === LF) at += 2;
-  const lineLimit = at + maxTargetBytes + MAX_LINE_OVERHEAD;
-  const lineEnd = findLineEnd(bytes, at, Math.min(end, lineLimit));
-  if (lineEnd < 0) {
-    if (lineEnd === BAD_LINE) return HeadState.bad;
-    return end >= lineLimit ? HeadState.targetTooLong : HeadState.incomplete;
-  }
-  const line = readRequestLine(bytes, at, lineEnd, maxTargetBytes, head);
-  if (line !== HeadState.complete) return line;
+  head.lineStart = start;
+  head.scanned = start;
+  head.headersStart = 0;
   head.forwardedCount = 0;
-  let hosts = 0;
-  let lengths = 0;
-  at = lineEnd + 2;
-  const headerLimit = at + MAX_HEADER_BYTES;
+  head.hosts = 0;
+  head.lengths = 0;
+  return readFurther(bytes, end, maxTargetBytes, head);
+}
+
+/**
+ * Reads on where a look at fewer of the same bytes, at the same place, found the head incomplete. Bytes that come one by
+ * one cost no more than all at once.
+ */
+export function readFurther(
+  bytes: Uint8Array,
+  end: number,
+  maxTargetBytes: number,
+  head: RequestHead,
+): HeadState {
+  let at = head.lineStart;
+  if (head.headersStart === 0) {
+    // An empty line before a request is to be ignored (RFC 9112, 2.2).
+    while (at + 1 < end && bytes[at] === CR && bytes[at + 1] === LF) at += 2;
+    head.lineStart = at;
+    const limit = at + maxTargetBytes + MAX_LINE_OVERHEAD;
+    const lineEnd = findRestOfLine(bytes, end, limit, head);
+    if (lineEnd === BAD_LINE) return HeadState.bad;
+    if (lineEnd === MORE) return end >= limit ? HeadState.targetTooLong : HeadState.incomplete;
+    const line = readRequestLine(bytes, at, lineEnd, maxTargetBytes, head);
+    if (line !== HeadState.complete) return line;
+    at = lineEnd + 2;
+    head.headersStart = at;
+  }
+  const limit = head.headersStart + MAX_HEADER_BYTES;
   for (;;) {
-    const headerEnd = findLineEnd(bytes, at, Math.min(end, headerLimit));
-    if (headerEnd < 0) {
-      if (headerEnd === BAD_LINE) return HeadState.bad;
-      return end >= headerLimit ? HeadState.headersTooLong : HeadState.incomplete;
-    }
+    head.lineStart = at;
+    const headerEnd = findRestOfLine(bytes, end, limit, head);
+    if (headerEnd === BAD_LINE) return HeadState.bad;
+    if (headerEnd === MORE) return end >= limit ? HeadState.headersTooLong : HeadState.incomplete;
     if (headerEnd === at) {
       head.end = at + 2;
       // HTTP/1.1 demands one host; none or several are two meanings.
-      return hosts === 1 || (head.isHttp10 && hosts === 0) ? HeadState.complete : HeadState.bad;
+      return head.hosts === 1 || (head.isHttp10 && head.hosts === 0) ? HeadState.complete : HeadState.bad;
     }
     let colon = at;
     while (colon < headerEnd && IS_TOKEN[bytes[colon]] === 1) colon++;
     if (colon === at || colon === headerEnd || bytes[colon] !== COLON) return HeadState.bad;
     if (!readHeader(bytes, at, colon, headerEnd, head)) return HeadState.bad;
-    if (isName(bytes, at, colon, HOST)) hosts++;
+    if (isName(bytes, at, colon, HOST)) head.hosts++;
     // Two lengths are two meanings, even when both say that there is no body.
     if (isName(bytes, at, colon, CONTENT_LENGTH) || isName(bytes, at, colon, TRANSFER_ENCODING)) {
-      if (++lengths > 1) return HeadState.bad;
+      if (++head.lengths > 1) return HeadState.bad;
     }
     at = headerEnd + 2;
   }
+}
+
+/** The values of the `X-Forwarded-For` headers of a head that was read, joined by commas. */
+export function readForwardedFor(bytes: Uint8Array, { forwarded, forwardedCount }: RequestHead): string {
+  if (forwardedCount === 0) return '';
+  const values = Array.from({ length: forwardedCount }, (_, i) =>
+    Buffer.from(bytes.subarray(forwarded[2 * i], forwarded[2 * i + 1])).toString('latin1'),
+  );
+  return values.join(',');
+}
+
+/** The end of the line at hand, as `findLineEnd`, from where it was not looked for yet, before `end` and `limit`. */
+function findRestOfLine(bytes: Uint8Array, end: number, limit: number, head: RequestHead): number {
+  const last = Math.min(end, limit);
+  const lineEnd = findLineEnd(bytes, Math.max(head.lineStart, head.scanned), last);
+  // The last byte may be the first half of the end.
+  head.scanned = lineEnd === MORE ? last - 1 : head.lineStart;
+  return lineEnd;
 }
 
 const MORE = -1;

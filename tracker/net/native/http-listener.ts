@@ -5,7 +5,14 @@
  *
  * A connection that waits has a record and a deadline (`waiting-connections.ts`), and counts among those of its address.
  */
-import { HeadState, HttpMethod, readRequestHead, RequestHead } from '../../protocol/http-request.ts';
+import {
+  HeadState,
+  HttpMethod,
+  readForwardedFor,
+  readFurther,
+  readRequestHead,
+  RequestHead,
+} from '../../protocol/http-request.ts';
 import { PeerAddress } from '../../protocol/model.ts';
 import { PacketMemory } from '../../protocol/udp.ts';
 import { type HttpService, MAX_HEAD_BYTES, MAX_TARGET_BYTES } from '../http-service.ts';
@@ -102,7 +109,8 @@ class NativeHttpListener implements EventSource, Ticking {
   readonly #reply: HttpReplyMemory;
   readonly #memory: PacketMemory;
   readonly #base: number;
-  readonly #head = new RequestHead();
+  /** The request at hand. */
+  #head = new RequestHead();
   readonly #source = new PeerAddress();
   readonly #waiting = new WaitingConnections();
   #nowMillis = performance.now();
@@ -218,22 +226,30 @@ class NativeHttpListener implements EventSource, Ticking {
   /** Answers every request in the first `length` bytes of input, and lets the connection wait or closes it. */
   #serve(fd: number, source: PeerAddress, length: number, connection: Connection | null): void {
     const { bytes } = this.#memory;
-    const head = this.#head;
     const end = INPUT + length;
     let at = INPUT;
     if (!(connection?.isIntroduced ?? this.#isIntroduced)) {
       at = this.#introduce(fd, source, length, connection);
       if (at < 0) return;
     }
+    const begun = connection?.head ?? null;
+    if (connection !== null && begun !== null) {
+      this.#head = begun;
+      connection.head = null;
+    }
     while (at < end) {
-      const state = readRequestHead(bytes, at, end, MAX_TARGET_BYTES, head);
+      const state =
+        begun !== null && at === INPUT
+          ? readFurther(bytes, end, MAX_TARGET_BYTES, begun)
+          : readRequestHead(bytes, at, end, MAX_TARGET_BYTES, this.#head);
       if (state === HeadState.incomplete && at === INPUT && length === MAX_HEAD_BYTES) {
         this.#refuse(fd, 431, connection);
         return;
       }
       if (state === HeadState.incomplete) {
         // The deadline of a request that has begun stays: slow clients must not hold a connection.
-        this.#wait(fd, connection, bytes.slice(at, end), at > INPUT);
+        const waiting = this.#wait(fd, connection, bytes.slice(at, end), at > INPUT);
+        if (waiting !== null && at === INPUT) this.#leaveHead(waiting);
         return;
       }
       if (state !== HeadState.complete) {
@@ -241,7 +257,7 @@ class NativeHttpListener implements EventSource, Ticking {
         return;
       }
       const keepsAlive = this.#answer(source);
-      at = head.end;
+      at = this.#head.end;
       if (!this.#send(fd, connection, !keepsAlive, at < end ? bytes.slice(at, end) : null)) return;
       if (!keepsAlive) {
         this.#close(fd, connection);
@@ -249,6 +265,12 @@ class NativeHttpListener implements EventSource, Ticking {
       }
     }
     this.#wait(fd, connection, null, true);
+  }
+
+  /** Leaves what was read of an incomplete request with its connection, so that it is not read again with each byte. */
+  #leaveHead(connection: Connection): void {
+    connection.head = this.#head;
+    this.#head = new RequestHead();
   }
 
   /** Reads for whom a connection speaks. Returns where its first request begins; -1: it waits for more, or is closed. */
@@ -284,12 +306,12 @@ class NativeHttpListener implements EventSource, Ticking {
     const { bytes } = this.#memory;
     const head = this.#head;
     const service = this.#service;
+    const forwardedFor = readForwardedFor(bytes, head);
     if (head.method === HttpMethod.other) {
       const status = service.knows(bytes, head.targetStart, head.targetEnd) ? 405 : 404;
-      this.#reply.finish(service.refuse(source, this.#forwardedFor(), status), '', 0, false, false);
+      this.#reply.finish(service.refuse(source, forwardedFor, status), '', 0, false, false);
       return false;
     }
-    const forwardedFor = this.#forwardedFor();
     service.readTrace(bytes, head.targetEnd, head.end);
     const bodyBytes = service.answer(bytes, head.targetStart, head.targetEnd, source, forwardedFor);
     const keepsAlive = head.keepsAlive && service.status === 200 && !this.#isClosing;
@@ -301,15 +323,6 @@ class NativeHttpListener implements EventSource, Ticking {
       head.method === HttpMethod.head,
     );
     return keepsAlive;
-  }
-
-  #forwardedFor(): string {
-    const { forwarded, forwardedCount } = this.#head;
-    if (forwardedCount === 0) return '';
-    const values = Array.from({ length: forwardedCount }, (_, i) =>
-      Buffer.from(this.#memory.bytes.subarray(forwarded[2 * i], forwarded[2 * i + 1])).toString('latin1'),
-    );
-    return values.join(',');
   }
 
   /** Says why the connection is refused, as far as that can be said at once, and closes it. */

@@ -3,6 +3,7 @@
  * deadlines are the same time away, so the set, in the order in which they began to wait, is the queue of deadlines as
  * well.
  */
+import type { RequestHead } from '../../protocol/http-request.ts';
 import { PeerAddress } from '../../protocol/model.ts';
 
 /** What all of them may hold together; beyond it, those that have waited longest go. */
@@ -17,6 +18,8 @@ export interface Connection {
   deadlineMillis: number;
   /** The begin of a request whose rest has not come. */
   readonly received: Uint8Array | null;
+  /** What was read of that request already; null: it is to be read from its beginning. */
+  head: RequestHead | null;
   /** The rest of replies that could not be sent yet. */
   readonly unsent: Uint8Array | null;
   closesAfterSending: boolean;
@@ -61,6 +64,7 @@ export class WaitingConnections {
       held,
       deadlineMillis,
       received: null,
+      head: null,
       unsent: null,
       closesAfterSending: false,
       isIntroduced,
