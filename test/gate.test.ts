@@ -62,6 +62,29 @@ describe('After a hundred wrong connection ids', () => {
   }
 });
 
+describe('While the clock of the machine is set', () => {
+  const rate = { requests_per_second: 1, burst: 10 };
+  for (const stepSeconds of [-3600, -5, -1, 1, 5, 3600]) {
+    for (const limit of ['per_ip', 'per_network', 'overall'] as const) {
+      test(`by ${stepSeconds} s, ${limit} lets as many pass as ever`, (context) => {
+        const gate = gateOf({ limits: { [limit]: rate } });
+        let now = 1000;
+        context.mock.method(process, 'hrtime', () => [Math.floor(now), (now % 1) * 1e9]);
+        const admitted = (wallSeconds: number, asked: number): number => {
+          gate.readClock(wallSeconds);
+          return Array.from({ length: asked }, () => gate.admits(addressOf('203.0.113.1'), true)).filter(
+            Boolean,
+          ).length;
+        };
+        assert.equal(admitted(1_700_000_000, 5), 5);
+        assert.equal(admitted(1_700_000_000 + stepSeconds, 20), 5);
+        now += 2.5;
+        assert.equal(admitted(1_700_000_000, 20), 2);
+      });
+    }
+  }
+});
+
 describe('Beyond a limit', () => {
   const limits = { per_ip: { requests_per_second: 1, burst: 1 }, exempt: ['203.0.113.7/32'] };
   const cases: readonly [string, TrackerConfigInput['limits'], readonly string[], boolean][] = [

@@ -138,10 +138,17 @@ export class Gate {
     this.#refusesSources = settings.sourcePolicy === 'refuse';
   }
 
-  /** Sets the time, in seconds since 1970. The owner calls it once for each batch of requests. */
+  /**
+   * Sets the time by which bans end, in seconds since 1970, and looks at the clock by which rates are measured. The owner
+   * calls it once for each batch of requests.
+   */
   readClock(wallSeconds: number): void {
     this.#wallSeconds = wallSeconds;
-    if (this.#isLimiting) this.#limits.readClock(wallSeconds);
+    if (!this.#isLimiting) return;
+    // Not by the wall: set back by a second, that would take a second's worth from every bucket. And not
+    // `performance.now()`, whose zero each thread has for itself.
+    const [seconds, nanoseconds] = process.hrtime();
+    this.#limits.readClock(seconds + nanoseconds / 1e9);
   }
 
   /** Whether a datagram from an address is ignored. */

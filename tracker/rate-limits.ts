@@ -102,9 +102,9 @@ export class RateLimits {
     return this.#waitTicks / TICKS_PER_SECOND;
   }
 
-  /** Sets the time, in seconds since 1970. The owner calls it once for each batch. */
-  readClock(wallSeconds: number): void {
-    this.#nowTicks = (wallSeconds * TICKS_PER_SECOND) | 0;
+  /** Sets the time, in seconds on a clock that all threads share and nobody sets. The owner calls it once for each batch. */
+  readClock(seconds: number): void {
+    this.#nowTicks = (seconds * TICKS_PER_SECOND) | 0;
   }
 
   /** Counts a request, and says which limit it runs into. What one limit refuses is not counted by the next. */

@@ -19,6 +19,8 @@ const CLIENTS = 50;
 const CLIENT_RATE = 20;
 const SECONDS = 5;
 const START_MILLIS = 1_700_000_000_000;
+/** On the clock that nobody sets. */
+const START_SECONDS = 1000;
 const MAX_GROWN_BYTES = 2 ** 21;
 
 setFlagsFromString('--expose-gc');
@@ -26,7 +28,12 @@ setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
 function openService(context: TestContext) {
+  let livedMillis = 0;
   context.mock.timers.enable({ apis: ['Date'], now: START_MILLIS });
+  const hrtime = context.mock.method(process, 'hrtime', () => [
+    Math.floor(livedMillis / 1000) + START_SECONDS,
+    (livedMillis % 1000) * 1e6,
+  ]);
   const parts = makeTracker(
     {
       udp_trackers: [{ bind_address: '127.0.0.1:0' }],
@@ -52,6 +59,9 @@ function openService(context: TestContext) {
   /** Lives through the seconds, a millisecond at a time. */
   const live = (work: (millis: number) => void): void => {
     for (let millis = 1; millis <= 1000 * SECONDS; millis++) {
+      livedMillis = millis;
+      // What it remembers of its calls would be counted for memory of the tracker.
+      hrtime.mock.resetCalls();
       context.mock.timers.setTime(START_MILLIS + millis);
       service.readClock();
       work(millis);

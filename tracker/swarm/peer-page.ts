@@ -1,8 +1,9 @@
 /**
  * A page of peers: memory in a segment for some peers of one swarm and one address family. The caller holds the segment's
- * lock. What is read of many peers at a time stands together: tags, a byte for each peer's endpoint, one for its id and one
- * for its address, four of which are compared at a time and which tell most peers apart; the compact endpoints (BEP 23,
- * BEP 7) as an announce reply wants them; the stamps. What is written once for each announce follows.
+ * lock. What is read of many peers at a time stands together: tags, a byte for each peer's endpoint, one for its address
+ * and id, and one for its address, four of which are compared at a time and which tell most peers apart, under a key that
+ * nobody outside knows; the compact endpoints (BEP 23, BEP 7) as an announce reply wants them; the stamps. What is
+ * written once for each announce follows.
  *
  *   page   0 count | capacity << 16   1.. endpoint tags, id tags, address tags (1 byte each)
  *          then endpoints (6 or 18 bytes each)   stamps (4 bytes each)
@@ -62,6 +63,9 @@ export class PeerPages {
   readonly #addressWords: number;
   readonly #keyLow: number;
   readonly #keyHigh: number;
+  /** The key of the tags: what they begin with, and an odd number by which they are multiplied. */
+  readonly #tagSeed: number;
+  readonly #tagMultiplier: number;
 
   constructor(segment: Segment, family: AddressFamily, keyLow: number, keyHigh: number) {
     this.#segment = segment;
@@ -72,6 +76,8 @@ export class PeerPages {
     this.#addressWords = family === 4 ? 1 : 4;
     this.#keyLow = keyLow;
     this.#keyHigh = keyHigh;
+    this.#tagSeed = halfSipHash(Int32Array.of(1), 0, 1, keyLow, keyHigh);
+    this.#tagMultiplier = halfSipHash(Int32Array.of(2), 0, 1, keyLow, keyHigh) | 1;
   }
 
   /** Makes an empty page; 0 when memory is full. */
@@ -145,9 +151,10 @@ export class PeerPages {
     const words = this.#words;
     const at = this.endpointAt(page, slot);
     for (let i = 0; i < this.endpointHalves; i++) halves[at + i] = request.halves[REQUEST_ENDPOINT + i];
-    this.#bytes[(page + 1) * 4 + slot] = this.#endpointTag(request);
-    this.#bytes[this.#idTagsAt(page) * 4 + slot] = idTag(request);
-    this.#bytes[this.#addressTagsAt(page) * 4 + slot] = this.#mixAddress(request) >>> 24;
+    const address = this.#mixAddress(request);
+    this.#bytes[(page + 1) * 4 + slot] = this.#endpointTag(address, request);
+    this.#bytes[this.#idTagsAt(page) * 4 + slot] = this.#idTag(address, request);
+    this.#bytes[this.#addressTagsAt(page) * 4 + slot] = address >>> 24;
     words[this.stampAt(page, slot)] = stamp;
     writeDetails(words, this.detailAt(page, slot), request.words);
   }
@@ -198,7 +205,7 @@ export class PeerPages {
   /** The slot of the peer with the announcer's address and port, or -1. */
   findEndpoint(page: number, request: AnnounceRequest): number {
     const count = this.count(page);
-    const wanted = this.#endpointTag(request);
+    const wanted = this.#endpointTag(this.#mixAddress(request), request);
     for (let slot = -1; ;) {
       slot = findTag(this.#words, page + 1, count, wanted, slot + 1);
       if (slot < 0 || this.#hasEndpoint(page, slot, request)) return slot;
@@ -208,7 +215,7 @@ export class PeerPages {
   /** The slot of the peer with the announcer's address and peer id, or -1. */
   findPeerId(page: number, request: AnnounceRequest): number {
     const count = this.count(page);
-    const wanted = idTag(request);
+    const wanted = this.#idTag(this.#mixAddress(request), request);
     const tags = this.#idTagsAt(page);
     for (let slot = -1; ;) {
       slot = findTag(this.#words, tags, count, wanted, slot + 1);
@@ -218,13 +225,19 @@ export class PeerPages {
 
   /**
    * One of the peers with the announcer's address, if they are `limit` or more: the first from a slot on that `random`, a
-   * positive 31-bit integer, chooses. Else -1. An address whose tag is that of the announcer's counts as the same.
+   * positive 31-bit integer, chooses. Else -1.
    */
   findNeighbour(page: number, request: AnnounceRequest, limit: number, random: number): number {
     const count = this.count(page);
     const tags = this.#addressTagsAt(page);
     const wanted = this.#mixAddress(request) >>> 24;
     if (countTags(this.#words, tags, count, wanted) < limit) return -1;
+    let neighbours = 0;
+    for (let slot = -1; neighbours < limit;) {
+      slot = findTag(this.#words, tags, count, wanted, slot + 1);
+      if (slot < 0) return -1;
+      if (this.#hasAddress(this.endpointAt(page, slot), request)) neighbours++;
+    }
     const first = portion(random, count);
     for (let slot = first - 1; ;) {
       slot = findTag(this.#words, tags, count, wanted, slot + 1);
@@ -288,18 +301,31 @@ export class PeerPages {
     return page + 1 + 2 * tagWords(this.capacity(page));
   }
 
-  /** The tag of the announcer's endpoint, eight bits. Who makes them collide has one address, and slows down its own. */
-  #endpointTag(request: AnnounceRequest): number {
-    const port = request.halves[REQUEST_ENDPOINT + this.endpointHalves - 1];
-    return Math.imul(this.#mixAddress(request) ^ port, MIXER) >>> 24;
+  /** The tag of the announcer's endpoint, eight bits, as those that follow. `address` is mixed. */
+  #endpointTag(address: number, request: AnnounceRequest): number {
+    return this.#mix(address, request.halves[REQUEST_ENDPOINT + this.endpointHalves - 1]) >>> 24;
+  }
+
+  /** The tag of the announcer's address and peer id: of its end, where clients put what is random. */
+  #idTag(address: number, { words }: AnnounceRequest): number {
+    const upper = this.#mix(address, words[REQUEST_ID + 2] ^ (words[REQUEST_ID + 3] >>> 9));
+    return this.#mix(upper, words[REQUEST_ID + 4]) >>> 24;
   }
 
   /** A word that depends on all of the announcer's address, its upper bits the most; the upper eight are its tag. */
   #mixAddress(request: AnnounceRequest): number {
     const { words } = request;
-    let mixed = 0;
-    for (let i = 0; i < this.#addressWords; i++) mixed = Math.imul(mixed ^ words[REQUEST_ADDRESS + i], MIXER);
+    let mixed = this.#tagSeed;
+    for (let i = 0; i < this.#addressWords; i++) mixed = this.#mix(mixed, words[REQUEST_ADDRESS + i]);
     return mixed;
+  }
+
+  /**
+   * Takes a word more into a mix. Multiplied by an odd number, the upper bits depend on all the lower ones; by one that
+   * nobody outside knows, no two words have the same upper eight more often than twice in 256 (Dietzfelbinger, 1997).
+   */
+  #mix(mixed: number, word: number): number {
+    return Math.imul(mixed ^ (mixed >>> 15) ^ word, this.#tagMultiplier);
   }
 
   #hash(words: Int32Array, first: number): number {
@@ -309,17 +335,6 @@ export class PeerPages {
 
 /** One address, to be hashed; a thread never hashes two at a time. */
 const addressScratch = new Int32Array(4);
-
-/** An odd number (the golden ratio of 2^32): multiplied by it, the upper bits depend on all the lower ones. */
-const MIXER = 0x9e3779b1 | 0;
-
-/** The tag of the announcer's peer id, eight bits of its end, where clients put what is random. */
-function idTag(request: AnnounceRequest): number {
-  const { words } = request;
-  return (
-    Math.imul(words[REQUEST_ID + 4] ^ (words[REQUEST_ID + 3] >>> 9) ^ words[REQUEST_ID + 2], MIXER) >>> 24
-  );
-}
 
 /** The words that a byte for each of `peers` takes. */
 function tagWords(peers: number): number {
