@@ -52,7 +52,9 @@ export async function openClientHost(cleaning: Cleaning): Promise<ClientHost> {
   return {
     ipv4,
     spawn(program, args, options = {}) {
-      const child = spawn(programPath('nsenter'), entering(program, args), options);
+      // With the test's process the kernel ends it too, however that ended.
+      const words = ['--pdeathsig=KILL', programPath('nsenter'), ...entering(program, args)];
+      const child = spawn(programPath('setpriv'), words, options);
       children.add(child);
       child.once('exit', () => children.delete(child));
       return child;
