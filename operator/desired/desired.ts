@@ -74,7 +74,11 @@ export function desiredObjects(
     ...ways.objects,
     ...monitoring(tracker, environment),
   ];
-  const problems = [...verdicts.problems, ...certificates.problems, ...ways.problems];
+  // Nobody waits for a certificate where there is no cert-manager.
+  const ofSecrets = verdicts.problems.filter(
+    ({ reason }) => reason !== 'CertificatePending' || certificates.problems.length === 0,
+  );
+  const problems = [...certificates.problems, ...ofSecrets, ...ways.problems];
   const common = { orders: secrets.orders, certificates: verdicts.certificates, nextAt: secrets.nextAt };
   const keptConfig = { apiVersion: 'v1', kind: 'ConfigMap', name: names.config };
   const keptWorkload = { apiVersion: 'apps/v1', kind: workloadKind(tracker), name: names.workload };

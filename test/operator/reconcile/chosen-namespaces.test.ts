@@ -12,7 +12,7 @@ import { trackerDefinitionObject, trackerObject } from '../../apiserver/trackers
 import { only, RELEASE, render, textsAt } from '../../charts/rendering.ts';
 import { needs, partObstacle } from '../../support/parts.ts';
 import { waitFor } from '../../support/waiting.ts';
-import { startCommand } from '../cli/operator-process.ts';
+import { runCommand, startCommand } from '../cli/operator-process.ts';
 import { at } from '../environments.ts';
 import {
   makeNamespace,
@@ -134,11 +134,8 @@ describe('Under the roles of chosen namespaces everything works there and nothin
       const since = server().requestsOf(OPERATOR_USER).length;
       const requests = (): AuditedRequest[] => server().requestsOf(OPERATOR_USER).slice(since);
       const args = textsAt(only(chart, 'Deployment'), 'spec.template.spec.containers.0.args');
-      const command = startCommand(
-        context,
-        [...args, '--bind-address', '127.0.0.1:0'],
-        server().kubeconfig(token, RELEASE.namespace),
-      );
+      const kubeconfig = server().kubeconfig(token, RELEASE.namespace);
+      const command = startCommand(context, [...args, '--bind-address', '127.0.0.1:0'], kubeconfig);
 
       await admin.apply(trackerObject('all', EVERYTHING, elsewhere));
       await admin.apply(trackerObject('all', EVERYTHING, first));
@@ -212,6 +209,14 @@ describe('Under the roles of chosen namespaces everything works there and nothin
       // Without a namespace: what is of the whole cluster, and the list of what its APIs are.
       const wide = requests().filter(({ namespace, resource }) => namespace === '' && resource !== '');
       assert.deepEqual([...new Set(wide.map(nameOf))].toSorted(), OF_THE_CLUSTER);
+      // What the operator says of itself is the same.
+      const check = (...more: string[]) => runCommand(context, ['check', ...more], kubeconfig);
+      const enough = await check('--namespaces', `${first},${second}`);
+      assert.equal(enough.code, 0, enough.stdout);
+      assert.equal(/^no {3}nodes +lacks get, list/m.test(enough.stdout), !nodes);
+      const everywhere = await check();
+      assert.equal(everywhere.code, 1);
+      assert.match(everywhere.stdout, /^NO {3}secrets +lacks get, list, watch, create, patch: /m);
       for (const role of roles) await admin.delete(role);
     });
   }

@@ -126,8 +126,24 @@ test(
       objectIn(namespace, 'cert-manager.io/v1', 'Certificate', 'open-http-tls-tls'),
     );
     assert.deepEqual(at(certificate, 'spec.dnsNames'), ['a.example']);
+    command.child.kill('SIGTERM');
+    assert.equal((await command.ended()).code, 0);
+  },
+);
 
-    // cert-manager issues the certificate, and goes later.
+test(
+  'cert-manager may come, issue a certificate, go and come back',
+  needs('apiserver', 'definitions'),
+  async (context) => {
+    const server = await startApiServer();
+    context.after(() => server.close());
+    await server.admin.install([trackerDefinitionObject()]);
+    const namespace = await makeNamespace(server);
+    const kubeconfig = server.kubeconfig(await grant(server), 'torrust-system');
+    const command = startCommand(context, ['run', '--bind-address', '127.0.0.1:0'], kubeconfig);
+    const tls = { certManager: { issuerRef: { name: 'ca' }, dnsNames: ['a.example'] } };
+    const tracker = trackerObject('open', { http: [{ name: 'tls', port: 7443, tls }] }, namespace);
+    await server.admin.apply(tracker);
     const sees = (state: string, message = /./) =>
       waitForObject(
         server,
@@ -137,6 +153,9 @@ test(
           told(found, 'CertificatesReady') === state && message.test(sentence(found, 'CertificatesReady')),
         WITHIN_MILLIS,
       );
+    await sees('False APIMissing', /which this cluster does not have/);
+    const definitions = readDefinitions().filter(({ metadata }) => metadata.name.endsWith('cert-manager.io'));
+    await server.admin.install(definitions);
     await sees('False IssuerNotReady', /The Issuer ca of cert-manager.*does not exist/);
     const { cert, key } = selfSigned('a.example');
     const data = Object.fromEntries(
@@ -148,14 +167,12 @@ test(
     const secret = objectIn(namespace, 'v1', 'Secret', 'open-http-tls-tls');
     await server.admin.apply({ ...secret, type: 'kubernetes.io/tls', data });
     await sees('True CertificatesValid');
-    const [definition] = readDefinitions().filter(({ metadata }) =>
-      metadata.name.endsWith('cert-manager.io'),
-    );
-    assert.ok(definition !== undefined);
-    await server.admin.delete(definition);
-    await sees('False APIMissing', /which this cluster does not have/);
-    await server.admin.install([definition]);
+    for (const definition of definitions) await server.admin.delete(definition);
+    await sees('False APIMissing');
+    await server.admin.install(definitions);
     await sees('True CertificatesValid');
+    const certificate = objectIn(namespace, 'cert-manager.io/v1', 'Certificate', 'open-http-tls-tls');
+    await waitForObject(server, certificate, 'made again', undefined, WITHIN_MILLIS);
     command.child.kill('SIGTERM');
     assert.equal((await command.ended()).code, 0);
   },
