@@ -10,8 +10,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { validateConfig } from '../../tracker/config/validation.ts';
 import { Policy } from '../../tracker/policy.ts';
 import { startSnapshotJob } from '../../tracker/run/snapshot-thread.ts';
-import { Store } from '../../tracker/swarm/store.ts';
-import { fillStore } from './filled-store.ts';
+import { FIRST_SECOND, Store } from '../../tracker/swarm/store.ts';
+import { fillStore, NEWER_SECONDS, OLDER_SECONDS } from './filled-store.ts';
 import type { LatencyMicros } from './latency-histogram.ts';
 import { runLoad } from './load-process.ts';
 import { PROFILES } from './population.ts';
@@ -54,23 +54,33 @@ interface Tracker {
   readonly running: RunningServer;
   readonly metricsUrl: string;
   readonly apiUrl: string;
+  /** Lets it do jobs by itself, from now on. */
+  configure(own: OwnJobs): Promise<void>;
+}
+
+/** What a tracker does by itself. */
+interface OwnJobs {
   /** Seconds from one round of expiry and from one snapshot to the next; 0 and a day: none while it is measured. */
-  configure(cleanupSeconds: number, snapshotSeconds: number): Promise<void>;
+  readonly cleanupSeconds: number;
+  readonly snapshotSeconds: number;
+  /** Seconds after which a silent peer is dropped. */
+  readonly timeoutSeconds: number;
 }
 
 interface Job {
   /** Its name on the command line, and in the table. */
   readonly key: string;
   readonly name: string;
-  /** What the tracker does by itself meanwhile: `configure`. */
-  readonly cleanupSeconds?: number;
-  readonly snapshotSeconds?: number;
+  readonly own?: Partial<OwnJobs>;
+  /** Whether it leaves another store behind, and so can be measured but once, in the end. */
+  readonly isLast?: boolean;
   /** What is asked of it, again and again, with a pause of a second. */
   readonly ask?: (tracker: Tracker) => Promise<unknown>;
 }
 
-const NO_CLEANUP_SECONDS = 0;
-const NO_SNAPSHOT_SECONDS = 86_400;
+const NO_JOBS: OwnJobs = { cleanupSeconds: 0, snapshotSeconds: 86_400, timeoutSeconds: TIMEOUT_SECONDS };
+/** Between the ages of the older and the newer half of the peers, for as long as the benchmark takes. */
+const HALF_TIMEOUT_SECONDS = FIRST_SECOND - (OLDER_SECONDS + NEWER_SECONDS) / 2;
 
 const JOBS: readonly Job[] = [
   {
@@ -83,8 +93,14 @@ const JOBS: readonly Job[] = [
     name: 'a page of 1,000 torrents each second',
     ask: ({ apiUrl }) => read(`${apiUrl}/torrents?offset=500000&limit=1000&token=${TOKEN}`),
   },
-  { key: 'expiry', name: 'rounds of expiry, one after the other', cleanupSeconds: 1 },
-  { key: 'snapshot', name: 'snapshots, one after the other', snapshotSeconds: 1 },
+  { key: 'expiry', name: 'rounds of expiry that find nobody', own: { cleanupSeconds: 1 } },
+  { key: 'snapshot', name: 'snapshots, one after the other', own: { snapshotSeconds: 1 } },
+  {
+    key: 'drop',
+    name: 'expiry of half of the peers',
+    own: { cleanupSeconds: 1, timeoutSeconds: HALF_TIMEOUT_SECONDS },
+    isLast: true,
+  },
 ];
 
 /** The names of all jobs. */
@@ -124,11 +140,12 @@ async function measureJobs(tracker: Tracker, options: PausesBenchOptions): Promi
   );
   const measured: Measured[] = [];
   for (let round = 0; round < options.rounds; round++) {
-    for (const job of JOBS.filter(({ key }) => options.jobs.includes(key))) {
-      await tracker.configure(NO_CLEANUP_SECONDS, NO_SNAPSHOT_SECONDS);
+    const isLastRound = round === options.rounds - 1;
+    const jobs = JOBS.filter(({ isLast = false }) => isLastRound || !isLast);
+    for (const job of jobs.filter(({ key }) => options.jobs.includes(key))) {
+      await tracker.configure(NO_JOBS);
       const quiet = await load(running, options, ratePerSecond);
-      const { cleanupSeconds = NO_CLEANUP_SECONDS, snapshotSeconds = NO_SNAPSHOT_SECONDS } = job;
-      await tracker.configure(cleanupSeconds, snapshotSeconds);
+      await tracker.configure({ ...NO_JOBS, ...job.own });
       const busy = load(running, options, ratePerSecond);
       const askMillis = await askUntil(busy, () => job.ask?.(tracker));
       const { latencyMicros, lost } = await busy;
@@ -248,9 +265,10 @@ async function startTracker(options: PausesBenchOptions, path: string): Promise<
   const metricsPort = await freePort();
   const apiPort = await freePort();
   let file = '';
-  const write = (cleanupSeconds: number, snapshotSeconds: number) => {
+  const write = ({ cleanupSeconds, snapshotSeconds, timeoutSeconds }: OwnJobs) => {
     const text = readFileSync(file, 'utf8')
       .replace(/^inactive_peer_cleanup_interval = .*$/m, `inactive_peer_cleanup_interval = ${cleanupSeconds}`)
+      .replace(/^max_peer_timeout = .*$/m, `max_peer_timeout = ${timeoutSeconds}`)
       .replace(/^interval = .*$/m, `interval = ${snapshotSeconds}`);
     writeFileSync(file, text);
   };
@@ -262,13 +280,13 @@ async function startTracker(options: PausesBenchOptions, path: string): Promise<
       const invocation = tracker.invocation(context);
       file = join(context.folder, 'tracker.toml');
       const text = readFileSync(file, 'utf8')
-        .replace('[core]\n', `[core]\ninactive_peer_cleanup_interval = ${NO_CLEANUP_SECONDS}\n`)
+        .replace('[core]\n', `[core]\ninactive_peer_cleanup_interval = ${NO_JOBS.cleanupSeconds}\n`)
         .replace(/(\[metrics\]\nbind_address = )"[^"]*"/, `$1"127.0.0.1:${metricsPort}"`);
       const more = [
         `[core.tracker_policy]\nmax_peer_timeout = ${TIMEOUT_SECONDS}`,
         `[http_api]\nbind_address = "127.0.0.1:${apiPort}"\naccess_tokens = { bench = "${TOKEN}" }`,
         `[swarm]\nmemory = "${Math.ceil((peers * STORE_BYTES_PER_PEER) / 2 ** 20)}MiB"`,
-        `[swarm.snapshot]\npath = ${JSON.stringify(path)}\ninterval = ${NO_SNAPSHOT_SECONDS}`,
+        `[swarm.snapshot]\npath = ${JSON.stringify(path)}\ninterval = ${NO_JOBS.snapshotSeconds}`,
       ];
       writeFileSync(file, [text, ...more].join('\n\n'));
       return invocation;
@@ -295,9 +313,9 @@ async function startTracker(options: PausesBenchOptions, path: string): Promise<
     running,
     metricsUrl,
     apiUrl,
-    configure: async (cleanupSeconds, snapshotSeconds) => {
+    configure: async (own) => {
       const before = await reloads();
-      write(cleanupSeconds, snapshotSeconds);
+      write(own);
       process.kill(running.pid, 'SIGHUP');
       await until(async () => (await reloads()) > before);
     },

@@ -82,7 +82,7 @@ const ASK_AGAIN_MILLIS = 5;
 export const SERVERS: readonly BenchServer[] = [
   ours('tracker', 'native'),
   ours('tracker-portable', 'portable'),
-  { ...ours('tracker-guarded', 'native', guarded), isSpecial: true },
+  ours('tracker-guarded', 'native', guarded),
   withThreads(ours('tracker-two-threads', 'native'), 2),
   { ...ours('tracker-traced', 'native', () => TRACED), isSpecial: true },
   {

@@ -109,7 +109,6 @@ function printTable(servers: readonly BenchServer[], rounds: readonly Record<str
     'errors',
     'lost',
     'MB',
-    'p50/p99/p99.9 us',
   ];
   const rows = servers.map(({ name }) => {
     const results = rounds.map((round) => round[name]);
@@ -128,10 +127,10 @@ function printTable(servers: readonly BenchServer[], rounds: readonly Record<str
       formatCount(median((full) => full.errors)),
       formatCount(median((full) => full.lost)),
       formatCount(median((full) => full.serverResidentBytes) / 1e6),
-      formatLatency(results.map(({ latency }) => latency)),
     ];
   });
   console.log(`\n${formatTable(head, rows)}`);
+  printLatencies(servers, rounds);
   for (const { name } of servers) {
     const text = rounds.map((round) => round[name].full.firstError).find((error) => error !== '');
     if (text !== undefined) console.log(`first error of ${name}: ${text}`);
@@ -143,12 +142,29 @@ function perCpuSecond(result: UdpLoadResult): number {
   return (result.replies - result.errors) / result.serverCpuSeconds;
 }
 
-function formatLatency(latencies: readonly (LatencyMicros | null)[]): string {
-  const known = latencies.filter((latency) => latency !== null);
-  if (known.length === 0) return '-';
-  const median = (figure: (latency: LatencyMicros) => number): string =>
-    formatCount(spreadOf(known.map(figure)).median);
-  return [median(({ p50 }) => p50), median(({ p99 }) => p99), median(({ p999 }) => p999)].join('/');
+/** How long a request takes at half of the load that the server could take, and what of that our tracker needs. */
+function printLatencies(servers: readonly BenchServer[], rounds: readonly Record<string, Measured>[]): void {
+  if (rounds.some((round) => servers.some(({ name }) => round[name].latency === null))) return;
+  const reference = servers[0].name;
+  const figures = ['p50', 'p99', 'p999'] as const;
+  const head = [
+    'at half load',
+    ...figures.flatMap((figure) => [`${figure} us`, `${reference} takes x times it`]),
+  ];
+  const rows = servers.map(({ name }) => [
+    name,
+    ...figures.flatMap((figure) => {
+      const of = (round: Record<string, Measured>, server: string) =>
+        Math.max(1, round[server].latency?.[figure] ?? 0);
+      return [
+        formatSpread(spreadOf(rounds.map((round) => of(round, name))), formatCount),
+        formatSpread(spreadOf(rounds.map((round) => of(round, reference) / of(round, name))), (ratio) =>
+          ratio.toFixed(2),
+        ),
+      ];
+    }),
+  ]);
+  console.log(`\n${formatTable(head, rows)}`);
 }
 
 function percent(share: number): string {

@@ -36,7 +36,7 @@ import type { StoredPeer, TorrentSummary } from './torrent-view.ts';
 
 const DEFAULT_SHARDS = 64;
 /** The clock begins with two years behind it, so that peers of a snapshot can have been heard before the start. */
-const FIRST_SECOND = 2 ** 26;
+export const FIRST_SECOND = 2 ** 26;
 
 /** What a thread needs to use the store: can be posted to a worker. */
 export interface StoreMemory {
