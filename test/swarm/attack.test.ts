@@ -1,6 +1,7 @@
 /** Info hashes and addresses that somebody chose so that they collide, had the tables no secret key. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { randomBytes } from 'node:crypto';
+import { describe, test } from 'node:test';
 import { AnnounceReply, AnnounceRequest, PeerAddress } from '../../tracker/protocol/model.ts';
 import { BUCKETS_WORD, Segment, TORRENTS_WORD } from '../../tracker/swarm/segment.ts';
 import { Store } from '../../tracker/swarm/store.ts';
@@ -22,37 +23,51 @@ const CHOSEN: readonly { readonly name: string; readonly word: (number: number, 
     { name: 'that count up in every word', word: (number) => number },
   ];
 
-for (const { name, word } of CHOSEN) {
-  test(`spreads ${TORRENTS / CHOSEN.length} info hashes ${name} as it spreads random ones`, () => {
-    const store = Store.create(512 * 2 ** 20, SHARDS);
-    const request = new AnnounceRequest();
-    const reply = new AnnounceReply(new Uint16Array(0));
-    const source = new PeerAddress();
-    source.words[0] = 0x0100007f;
-    request.setEndpoint(source, 6881);
-    const torrents = TORRENTS / CHOSEN.length;
-    for (let number = 0; number < torrents; number++) {
-      for (let index = 0; index < 5; index++) request.words[index] = word(number, index);
-      store.announce(request, reply, 1, RULES);
-    }
-    const segments = store.memory.segments.map((buffer) => Segment.attach(buffer));
-    const perShard = segments.map(({ words }) => words[TORRENTS_WORD]);
-    const mean = torrents / SHARDS;
-    assert.equal(
-      perShard.reduce((sum, count) => sum + count),
-      torrents,
-    );
-    // Twelve standard deviations of an even spread.
-    const tolerance = 12 * Math.sqrt(mean);
-    assert.ok(
-      perShard.every((count) => Math.abs(count - mean) < tolerance),
-      `torrents by shard: ${perShard.join(' ')}`,
-    );
-    // With two torrents for three buckets, a random chain of 16 would be seen once in many billions of runs.
-    const longest = Math.max(...segments.map(longestChain));
-    assert.ok(longest < 16, `a chain of ${longest}`);
-  });
+const PER_CHOICE = TORRENTS / CHOSEN.length;
+
+/** The shards of a store that has torrents with such info hashes. */
+function shardsWith(word: (number: number, index: number) => number): Segment[] {
+  const store = Store.create(512 * 2 ** 20, SHARDS);
+  const request = new AnnounceRequest();
+  const reply = new AnnounceReply(new Uint16Array(0));
+  const source = new PeerAddress();
+  source.words[0] = 0x0100007f;
+  request.setEndpoint(source, 6881);
+  for (let number = 0; number < PER_CHOICE; number++) {
+    for (let index = 0; index < 5; index++) request.words[index] = word(number, index);
+    store.announce(request, reply, 1, RULES);
+  }
+  return store.memory.segments.map((buffer) => Segment.attach(buffer));
 }
+
+describe(`${PER_CHOICE} info hashes that somebody chose`, () => {
+  const random = new Int32Array(new Uint8Array(randomBytes(4 * 5 * PER_CHOICE)).buffer);
+  const randomSteps = stepsOf(shardsWith((number, index) => random[5 * number + index]));
+
+  for (const { name, word } of CHOSEN) {
+    test(`${name} are spread, and found in as many steps, as random ones`, () => {
+      const segments = shardsWith(word);
+      const perShard = segments.map(({ words }) => words[TORRENTS_WORD]);
+      const mean = PER_CHOICE / SHARDS;
+      assert.equal(
+        perShard.reduce((sum, count) => sum + count),
+        PER_CHOICE,
+      );
+      // Twelve standard deviations of an even spread.
+      const tolerance = 12 * Math.sqrt(mean);
+      assert.ok(
+        perShard.every((count) => Math.abs(count - mean) < tolerance),
+        `torrents by shard: ${perShard.join(' ')}`,
+      );
+      // With two torrents for three buckets, a random chain of 16 would be seen once in many billions of runs.
+      const longest = segments.flatMap(chainsOf).reduce((most, length) => Math.max(most, length), 0);
+      assert.ok(longest < 16, `a chain of ${longest}`);
+      // One in a thousand is a standard deviation, about.
+      const steps = stepsOf(segments);
+      assert.ok(Math.abs(steps / randomSteps - 1) < 0.02, `${steps} steps, ${randomSteps} for random ones`);
+    });
+  }
+});
 
 test('spreads the addresses of one swarm over its pages whoever chose them', () => {
   const store = Store.create(64 * 2 ** 20, 1);
@@ -71,14 +86,18 @@ test('spreads the addresses of one swarm over its pages whoever chose them', () 
   assert.equal(store.totals().unstoredAnnounces, 0, 'no page is so full that it takes no more');
 });
 
-function longestChain({ words, bucketsWord }: Segment): number {
-  let longest = 0;
-  for (let bucket = 0; bucket < words[BUCKETS_WORD]; bucket++) {
+/** The lengths of all chains of a table. */
+function chainsOf({ words, bucketsWord }: Segment): number[] {
+  return Array.from({ length: words[BUCKETS_WORD] }, (_, bucket) => {
     let length = 0;
     for (let torrent = words[bucketsWord + bucket]; torrent !== 0; torrent = words[torrent + TORRENT_NEXT]) {
       length++;
     }
-    longest = Math.max(longest, length);
-  }
-  return longest;
+    return length;
+  });
+}
+
+/** The torrents that are looked at when each is looked for once: one for the first of a chain, two for the second... */
+function stepsOf(segments: readonly Segment[]): number {
+  return segments.flatMap(chainsOf).reduce((steps, length) => steps + (length * (length + 1)) / 2, 0);
 }

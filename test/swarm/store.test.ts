@@ -1,7 +1,6 @@
-/** The swarm store against a plain Map, on one thread and on several. */
+/** The swarm store against a plain Map, on one thread. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { AnnounceEvent } from '../../tracker/protocol/model.ts';
 import { Store } from '../../tracker/swarm/store.ts';
@@ -307,41 +306,4 @@ test('tells the database once of each new torrent and each completion', () => {
   store.addBase(infoHash, 41);
   assert.equal(store.totals().completed, 42);
   assert.equal([...store.torrents()].flat()[0]?.completed, 42);
-});
-
-test('agrees with the model after four threads announced, stopped and expired at once', async () => {
-  const store = Store.create(MEMORY_BYTES, 2);
-  const threads = 4;
-  const perThread = 40_000;
-  const workers = Array.from(
-    { length: threads },
-    (_, thread) =>
-      new Worker(new URL('./contention-worker.ts', import.meta.url), {
-        workerData: { memory: store.memory, thread, announces: perThread },
-      }),
-  );
-  const models = await Promise.all(
-    workers.map(
-      (worker) =>
-        new Promise<ModelAnnounce[]>((resolve, reject) => {
-          worker.once('message', resolve);
-          worker.once('error', reject);
-        }),
-    ),
-  );
-  const model = new ModelStore();
-  for (const kept of models) for (const announce of kept) model.announce(announce, 1000);
-  const listed = new Map([...store.torrents()].flat().map((torrent) => [torrent.infoHash, torrent]));
-  for (const [infoHash, torrent] of model.torrents) {
-    assert.equal(listed.get(infoHash)?.seeders, seedersOf(torrent), infoHash);
-    const stored = store
-      .peersOf(infoHash)
-      .map((peer) => `${Buffer.from(peer.address).toString('hex')}:${peer.port}`);
-    assert.deepEqual(stored.toSorted(), [...torrent.peers.keys()].toSorted());
-  }
-  const peers = [...model.torrents.values()].reduce((sum, torrent) => sum + torrent.peers.size, 0);
-  assert.equal(store.totals().ipv4Peers, peers);
-  for (const _ of store.expire(1_000_000, RULES));
-  assert.equal(store.totals().torrents, 0);
-  assert.equal(store.totals().usedBytes, 0);
 });
