@@ -1,8 +1,9 @@
 /**
- * What is asked of a tracker to see that it works: every listener of every ready pod, at the addresses of the pod, and
+ * What is asked of a tracker to see that it works: every listener of every ready pod, at the addresses that it binds, and
  * once more by the Services that lead to it; of a pod that is not ready what its health check says, since it may know what
  * it waits for. A pure function of the resource, its pods and its Services.
  */
+import { isIP } from 'node:net';
 import { HEALTH_PORT } from '../crd/listeners.ts';
 import type { TorrustTracker } from '../crd/tracker.ts';
 import { httpServiceName, udpServiceName } from '../desired/services.ts';
@@ -12,6 +13,8 @@ export interface RunningPod {
   readonly name: string;
   /** Its IP addresses, one for each family. */
   readonly addresses: readonly string[];
+  /** The main address of its node, as far as it is known. */
+  readonly hostAddress?: string | undefined;
   /** Whether it takes traffic; of one that does not, no listener is asked. */
   readonly isReady: boolean;
 }
@@ -62,37 +65,60 @@ const NO_KEY = /authentication/i;
 const NOT_LISTED = /not whitelisted/i;
 
 /**
- * Plans a probe. `services` are the Services of the tracker with an address of their own. `asksSources`: whether anybody
- * wants to know where announces came from.
+ * Plans a probe. `services` are the Services of the tracker with an address of their own; `families` are those that
+ * listeners bind. `asksSources`: whether anybody wants to know where announces came from.
  */
 export function planProbe(
   tracker: TorrustTracker,
   pods: readonly RunningPod[],
   services: readonly ServiceAddress[],
+  families: readonly (4 | 6)[],
   asksSources: boolean,
 ): ProbePlan {
   const { mode, topology } = tracker.spec;
   return {
     // Nobody gives the operator a key, and the info hash of probes is on no whitelist.
     expectedRefusal: mode === 'Public' ? undefined : mode === 'Listed' ? NOT_LISTED : NO_KEY,
-    pods: pods.map(({ name, addresses, isReady }) => ({
-      pod: name,
-      isReady,
-      health: addresses.map((host) => ({ host, port: HEALTH_PORT })),
-      targets: isReady ? addresses.flatMap((host) => podTargets(tracker, name, host)) : [],
-    })),
+    pods: pods.map((pod) => planPod(tracker, pod, families)),
     services: topology === 'HostNode' ? [] : services.flatMap((service) => serviceTargets(tracker, service)),
     asksSources,
   };
 }
 
-function podTargets({ spec }: TorrustTracker, pod: string, host: string): Target[] {
+/**
+ * Each is asked where it was bound. On the network of a node that is, for all that is not a listener, the main address of
+ * the node alone, however many addresses it has.
+ */
+function planPod(
+  tracker: TorrustTracker,
+  { name, addresses, hostAddress, isReady }: RunningPod,
+  families: readonly number[],
+): PodPlan {
+  const bound = addresses.filter((address) => families.includes(isIP(address)));
+  const isOnHost = tracker.spec.topology === 'HostNode' && hostAddress !== undefined;
+  const internal = isOnHost ? [hostAddress] : bound;
+  const api = (host: string) => apiTarget(tracker, name, host);
+  return {
+    pod: name,
+    isReady,
+    health: internal.map((host) => ({ host, port: HEALTH_PORT })),
+    targets: isReady
+      ? [...bound.flatMap((host) => listenerTargets(tracker, name, host)), ...internal.map(api)]
+      : [],
+  };
+}
+
+function listenerTargets({ spec }: TorrustTracker, pod: string, host: string): Target[] {
   const of = (what: string) => `${what} of pod ${pod} at ${host}`;
   return [
     ...spec.udp.map(({ name, port }) => ({ kind: 'udp', name: of(`UDP ${name}`), host, port }) as const),
     ...spec.http.map((listener) => httpTarget(of(`HTTP ${listener.name}`), host, listener.port, listener)),
-    { kind: 'api', name: of('the REST API'), host, port: spec.api.port, secure: spec.api.tls !== undefined },
   ];
+}
+
+function apiTarget({ spec: { api } }: TorrustTracker, pod: string, host: string): Target {
+  const name = `the REST API of pod ${pod} at ${host}`;
+  return { kind: 'api', name, host, port: api.port, secure: api.tls !== undefined };
 }
 
 function serviceTargets(tracker: TorrustTracker, { name, addresses }: ServiceAddress): Target[] {

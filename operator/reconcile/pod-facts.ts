@@ -21,6 +21,7 @@ export function runningPods(pods: readonly KubeObject[]): RunningPod[] {
     .map((pod) => ({
       name: pod.metadata.name,
       addresses: listAt(pod, 'status', 'podIPs').flatMap((entry) => textAt(entry, 'ip') ?? []),
+      hostAddress: textAt(pod, 'status', 'hostIP'),
       isReady: isReady(pod),
     }))
     .filter(({ addresses }) => addresses.length > 0)

@@ -226,7 +226,7 @@ export class TrackerReconciler {
   async #findFacts(
     key: string,
     tracker: TorrustTracker,
-    { now, operatorNamespace, clusterRanges, nodes }: Environment,
+    { now, operatorNamespace, clusterRanges, nodes, ipFamilies }: Environment,
     desired: Desired,
     { objects, problems }: Outcome,
     signal: AbortSignal,
@@ -243,7 +243,7 @@ export class TrackerReconciler {
     // Outside the cluster the addresses of Services lead nowhere.
     const asked = operatorNamespace === undefined ? [] : publicServices.map(addressesOf);
     const asksSources = clusterRanges.length > 0 && isReachedFromOutside(tracker);
-    prober.watch(key, planProbe(tracker, runningPods(pods), asked, asksSources));
+    prober.watch(key, planProbe(tracker, runningPods(pods), asked, ipFamilies, asksSources));
     const report = prober.report(key);
     const ways = findWays(tracker, publicServices.map(readService), await this.#nodes(tracker, pods, signal));
     return {

@@ -29,7 +29,7 @@ function plan(
   pods: readonly RunningPod[],
   services: readonly ServiceAddress[],
 ): ProbePlan {
-  return planProbe(tracker, pods, services, true);
+  return planProbe(tracker, pods, services, [4], true);
 }
 
 function startProber(context: TestContext, graceMillis = 0): Watch {
