@@ -1,6 +1,6 @@
 /**
  * Every query of every panel and rule, asked of a real Prometheus that scrapes a real tracker under a real load, and a
- * real node_exporter: each has to parse, and to have an answer.
+ * real node_exporter: each has to parse, and to have an answer with a figure in it.
  */
 import assert from 'node:assert/strict';
 import { existsSync, writeFileSync } from 'node:fs';
@@ -12,7 +12,13 @@ import { selfSigned } from '../api/certificates.ts';
 import { gentleLoad } from '../observe/gentle-load.ts';
 import { fillVariables, observedConfig, RULE_FILES } from '../observe/monitored.ts';
 import { needs } from '../support/parts.ts';
-import { type RunningPrometheus, startNodeExporter, startPrometheus } from '../support/prometheus.ts';
+import {
+  hasFigure,
+  type RunningPrometheus,
+  type Series,
+  startNodeExporter,
+  startPrometheus,
+} from '../support/prometheus.ts';
 import { startTrackerProcess, temporaryFolder, type TrackerProcess } from '../support/tracker-process.ts';
 import { waitFor } from '../support/waiting.ts';
 import { metricsIn, readDashboard, variableQueries } from './queries.ts';
@@ -81,10 +87,12 @@ describe('Prometheus', needs('prometheus'), () => {
     cleaners.toReversed().forEach((clean) => clean());
   });
 
-  async function answers(expr: string): Promise<boolean> {
+  async function ask(expr: string): Promise<readonly Series[]> {
     assert(prometheus, 'the suite has begun');
-    return (await prometheus.query(fillVariables(expr, RANGE_SECONDS))).length > 0;
+    return prometheus.query(fillVariables(expr, RANGE_SECONDS));
   }
+
+  const answers = async (expr: string) => hasFigure(await ask(expr));
 
   /** Asks until there is an answer; of a query that is listed as empty, that it has none, though it parses. */
   async function check(what: string, expr: string): Promise<void> {
@@ -99,6 +107,17 @@ describe('Prometheus', needs('prometheus'), () => {
     }
   }
 
+  test('has no figure of nothing, and one of what is without end', async () => {
+    const cases = {
+      'vector(0) / 0': false,
+      'vector(1) / 0': true,
+      'vector(-1) / 0': true,
+      'vector(0)': true,
+    };
+    const found = Object.keys(cases).map(async (expr) => [expr, await answers(expr)] as const);
+    assert.deepEqual(Object.fromEntries(await Promise.all(found)), cases);
+  });
+
   for (const file of Object.keys(TRACKER_DASHBOARDS)) {
     test(`answers every query of ${file}`, async () => {
       for (const { title, targets } of readDashboard(file).panels) {
@@ -107,10 +126,9 @@ describe('Prometheus', needs('prometheus'), () => {
     });
 
     test(`has something to choose from at the head of ${file}`, async () => {
-      assert(prometheus, 'the suite has begun');
       for (const { name, label, expr } of variableQueries(file)) {
         await check(`the choice "${name}"`, expr);
-        const series = await prometheus.query(fillVariables(expr, RANGE_SECONDS));
+        const series = await ask(expr);
         assert.ok(
           series.every(({ metric }) => metric[label]),
           `${name} is chosen from values of ${label}`,
@@ -143,7 +161,7 @@ describe('Prometheus', needs('prometheus'), () => {
       ALERTING_GROUP.rules.map(({ alert }) => alert).toSorted(),
     );
     for (const { alert, expr } of ALERTING_GROUP.rules) {
-      assert.equal(await answers(expr), false, `${alert} has an answer, though ${EMPTY_ALERTS[alert]}`);
+      assert.deepEqual(await ask(expr), [], `${alert} has an answer, though ${EMPTY_ALERTS[alert]}`);
       for (const metric of metricsIn(expr)) {
         await waitFor(`${metric}, which ${alert} asks for`, () => answers(metric), DEADLINE_MILLIS);
       }

@@ -22,7 +22,7 @@ import {
   waitForObject,
 } from '../operator/reconcile/running-operator.ts';
 import { needs } from '../support/parts.ts';
-import { startPrometheus } from '../support/prometheus.ts';
+import { hasFigure, startPrometheus } from '../support/prometheus.ts';
 import { temporaryFolder } from '../support/tracker-process.ts';
 import { waitFor } from '../support/waiting.ts';
 import { NOT_SHOWN } from './metric-names.ts';
@@ -73,7 +73,7 @@ describe('Prometheus', () => {
       });
       context.after(() => prometheus.close());
       const answer = (expr: string) => prometheus.query(fillVariables(expr, RANGE_SECONDS));
-      const answers = async (expr: string) => (await answer(expr)).length > 0;
+      const answers = async (expr: string) => hasFigure(await answer(expr));
 
       const notReady = `torrust_operator_tracker_ready{tracker="${namespace}/open"} == 0`;
       await waitFor('a tracker that is not ready', () => answers(notReady), DEADLINE_MILLIS);
@@ -88,7 +88,7 @@ describe('Prometheus', () => {
             `something to choose from as ${name}: ${expr}`,
             async () => {
               const found = await answer(expr);
-              return found.length > 0 && found;
+              return hasFigure(found) && found;
             },
             DEADLINE_MILLIS,
           );
@@ -131,7 +131,7 @@ describe('Prometheus', () => {
         OPERATOR_ALERTING_GROUP.rules.map(({ alert }) => alert).toSorted(),
       );
       for (const { alert, expr } of OPERATOR_ALERTING_GROUP.rules) {
-        assert.equal(await answers(expr), false, `${alert} has an answer, though ${EMPTY_ALERTS[alert]}`);
+        assert.deepEqual(await answer(expr), [], `${alert} has an answer, though ${EMPTY_ALERTS[alert]}`);
         for (const metric of metricsIn(expr)) {
           await waitFor(`${metric}, which ${alert} asks for`, () => answers(metric), DEADLINE_MILLIS);
         }

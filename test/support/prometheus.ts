@@ -22,10 +22,15 @@ export interface PrometheusOptions {
   readonly intervalSeconds: number;
 }
 
-/** One series of an answer, with its last value. */
+/** One series of an answer, with its last value: a number, ±Infinity, or NaN where there is nothing to reckon with. */
 export interface Series {
   readonly metric: Readonly<Record<string, string>>;
   readonly value: number;
+}
+
+/** Whether a panel would show anything of an answer: NaN, as of a ratio of nothing to nothing, is no figure. */
+export function hasFigure(answer: readonly Series[]): boolean {
+  return answer.some(({ value }) => !Number.isNaN(value));
 }
 
 /** A rule as Prometheus judges it. */
@@ -96,7 +101,7 @@ export async function startPrometheus(options: PrometheusOptions): Promise<Runni
       const { result } = await ask<{ result: { metric: Series['metric']; value: [number, string] }[] }>(
         `${url}/api/v1/query?${new URLSearchParams({ query: expr }).toString()}`,
       );
-      return result.map(({ metric, value: [, value] }) => ({ metric, value: Number(value) }));
+      return result.map(({ metric, value: [, value] }) => ({ metric, value: readValue(value) }));
     },
     rules: async () => {
       const { groups } = await ask<{ groups: { rules: JudgedRule[] }[] }>(`${url}/api/v1/rules`);
@@ -125,6 +130,11 @@ export async function freePort(): Promise<number> {
   server.close();
   await once(server, 'close');
   return port;
+}
+
+/** A value as Prometheus writes it, which calls infinity by another name than JavaScript. */
+function readValue(text: string): number {
+  return Number(text.replace(/^([+-])Inf$/, '$1Infinity'));
 }
 
 async function isReady(url: string): Promise<boolean> {

@@ -325,7 +325,7 @@ export const READ_HISTOGRAMS: readonly ReadHistogram[] = [
     name: 'torrust_tracker_request_duration_seconds',
     type: 'histogram',
     unit: 'seconds',
-    help: `Time from a request that was read to its reply that is ready, of requests that were served. One UDP request in ${UDP_SAMPLE_EVERY} and one HTTP request in ${HTTP_SAMPLE_EVERY} are measured, so that the count is not that of requests`,
+    help: `Time from a request that was read to its reply that is ready, of requests that were served. One UDP request in ${UDP_SAMPLE_EVERY} and one HTTP request in ${HTTP_SAMPLE_EVERY} are measured (while traces are on, every HTTP request), so that the count is not that of requests`,
     labels: { protocol: PROTOCOLS, kind: ['connect', 'announce', 'scrape'] },
     source: NETWORK_THREADS,
     buckets: BOUNDS_MICROS.map((micros) => micros / 1_000_000),

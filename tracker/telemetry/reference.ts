@@ -32,7 +32,7 @@ function introduction(): string {
 
 The tracker serves its metrics to Prometheus at \`http://127.0.0.1:1314/metrics\`; \`metrics.bind_address\` in
 [configuration.md](configuration.md) names another address, such as \`0.0.0.0:1314\` in a container. A scrape reads what is
-counted anyway and costs the packets nothing, however many torrents there are.
+counted anyway: it takes no lock of the store and reads the heads of its shards alone, however many torrents there are.
 
 \`\`\`yaml
 scrape_configs:
