@@ -18,7 +18,7 @@ import { type Election, leaseNamespace, startElection } from './kube/lease-elect
 import { createKubeMetrics, type KubeMetrics } from './kube/metrics.ts';
 import { openStatusServer, type StatusServer } from './kube/status-server.ts';
 import type { Recorder } from './reconcile/status-writer.ts';
-import { type ClusterNetwork, lookAtNetwork, podNamespace } from './surroundings.ts';
+import { type ClusterNetwork, NetworkView, podNamespace } from './surroundings.ts';
 import { startTrackerController, type TrackerController } from './tracker-controller.ts';
 import { createTrackerMetrics } from './tracker-metrics.ts';
 import { readVersion } from './version.ts';
@@ -173,7 +173,8 @@ async function work({
 }: Parts): Promise<void> {
   const { defaultImage, defaultPullPolicy, isDry, namespaces } = settings;
   if (settings.appliesDefinitions) await applyDefinitions(client, log, isDry, signal);
-  let network = await lookAtNetwork(client, signal);
+  const view = new NetworkView(client, log);
+  let network = await view.look(signal);
   const { ipFamilies: families } = network;
   const dashboards = readDashboards();
   const discovery = startDiscovery({ client, apis: OPTIONAL_APIS, log, signal });
@@ -205,7 +206,7 @@ async function work({
     });
     onController(controller);
     discovery.subscribe(() => controller.reconcileAll());
-    const watching = watchNetwork(client, log, signal, (changed) => {
+    const watching = watchNetwork(view, log, signal, (changed) => {
       if (isDeepStrictEqual(changed, network)) return;
       network = changed;
       controller.reconcileAll();
@@ -218,7 +219,7 @@ async function work({
 
 /** Looks at the network from time to time, since nodes come and go; until the end. */
 async function watchNetwork(
-  client: KubeClient,
+  view: NetworkView,
   log: KubeLog,
   signal: AbortSignal,
   onLook: (network: ClusterNetwork) => void,
@@ -227,7 +228,7 @@ async function watchNetwork(
     await pause(SYSTEM_CLOCK, NETWORK_MILLIS, signal);
     if (signal.aborted) return;
     try {
-      onLook(await lookAtNetwork(client, signal));
+      onLook(await view.look(signal));
     } catch (error) {
       // What was seen last holds until something else is seen.
       if (!signal.aborted) log.warn({ err: error }, 'the nodes of the cluster are looked for again');

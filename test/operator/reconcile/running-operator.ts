@@ -13,7 +13,7 @@ import { KubeClient } from '../../../operator/kube/client.ts';
 import { Connection } from '../../../operator/kube/connection.ts';
 import type { KubeLog } from '../../../operator/kube/kube-log.ts';
 import { createKubeMetrics } from '../../../operator/kube/metrics.ts';
-import { PERMISSIONS } from '../../../operator/permissions.ts';
+import { type Permission, PERMISSIONS } from '../../../operator/permissions.ts';
 import type { StatusEvent } from '../../../operator/reconcile/changes.ts';
 import { startTrackerController, type TrackerController } from '../../../operator/tracker-controller.ts';
 import type { NamedObject } from '../../apiserver/client.ts';
@@ -47,10 +47,13 @@ const ACCOUNT = 'torrust-operator';
 const ROLE = 'torrust-operator-of-the-test';
 export const OPERATOR_USER = `system:serviceaccount:${SYSTEM}:${ACCOUNT}`;
 
-/** Gives the service account exactly the permissions of the table. Resolves to its token. */
-export async function grant(server: ApiServer): Promise<string> {
+/** Gives the service account exactly the permissions of the table, or of a part of it. Resolves to its token. */
+export async function grant(
+  server: ApiServer,
+  permissions: readonly Permission[] = PERMISSIONS,
+): Promise<string> {
   const token = await server.serviceAccountToken(SYSTEM, ACCOUNT);
-  const rules = PERMISSIONS.map(({ group, resources, verbs }) => ({ apiGroups: [group], resources, verbs }));
+  const rules = permissions.map(({ group, resources, verbs }) => ({ apiGroups: [group], resources, verbs }));
   const rbac = 'rbac.authorization.k8s.io';
   await server.admin.apply({
     apiVersion: `${rbac}/v1`,
