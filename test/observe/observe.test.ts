@@ -1,6 +1,9 @@
-/** `make observe`, as a person runs it: what it prints answers, Prometheus fills, and Ctrl-C leaves nothing behind. */
+/**
+ * `make observe`, as a person runs it: what it prints answers, Prometheus fills, and Ctrl-C leaves nothing behind. What
+ * is missing is told in a sentence. No Grafana runs here: a program in place of a container engine stands for it.
+ */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -8,9 +11,11 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { parseSocketAddress } from '../../tracker/config/address.ts';
 import { UdpClient } from '../net/udp-exchange.ts';
-import { needs } from '../support/parts.ts';
+import { needs, PARTS } from '../support/parts.ts';
+import { findProgram } from '../support/programs.ts';
 import { temporaryFolder } from '../support/tracker-process.ts';
 import { waitFor } from '../support/waiting.ts';
+import { fakeContainerEngine, FETCH_ERROR } from './container-engine.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 /** A variable that every process of a run inherits, by which it is found. */
@@ -26,15 +31,19 @@ interface Run {
   processes(): string[];
 }
 
-/** Starts it in a process group of its own, as a shell does. What is left of it is killed after the test. */
-function observe(context: TestContext): Run {
+/**
+ * Starts it in a process group of its own, as a shell does; without Grafana unless variables tell of a container engine.
+ * What is left of it is killed after the test.
+ */
+function observe(context: TestContext, env?: Readonly<Record<string, string>>): Run {
   const folder = temporaryFolder(context);
   const mark = `${MARK}=${randomUUID()}`;
   const [name, value] = mark.split('=');
-  const child = spawn('make', ['--no-print-directory', 'observe', 'OBSERVE_ARGS=--no-grafana'], {
+  const args = env === undefined ? ['OBSERVE_ARGS=--no-grafana'] : [];
+  const child = spawn('make', ['--no-print-directory', 'observe', ...args], {
     cwd: ROOT,
     detached: true,
-    env: { ...process.env, TMPDIR: folder, [name]: value },
+    env: { ...process.env, ...env, TMPDIR: folder, [name]: value },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const { pid } = child;
@@ -135,4 +144,70 @@ test('make observe leaves nothing when it alone is told to end', needs('promethe
     readdirSync(run.folder).filter((name) => name.startsWith('torrust-observe-')),
     [],
   );
+});
+
+test(
+  'make observe runs Grafana with the dashboards, and removes it',
+  needs('prometheus'),
+  async (context) => {
+    const engine = fakeContainerEngine(context, 'runs');
+    const run = observe(context, engine.env);
+    const behind = await printed(run);
+    assert.equal((await fetch(behind('Grafana'))).status, 200);
+    const [, name, provisioning] = /--name=(\S+) --volume=([^:]+):/.exec(engine.calls()) ?? [];
+    assert.ok(name !== undefined && provisioning !== undefined, engine.calls());
+    assert.ok(readdirSync(join(provisioning, 'json')).includes('torrust-tracker.json'));
+    const datasource = readFileSync(join(provisioning, 'datasources/prometheus.yaml'), 'utf8');
+    assert.ok(datasource.includes(new URL(behind('Prometheus')).origin), datasource);
+    process.kill(run.pid, 'SIGTERM');
+    await waitFor('the end of all that it started', () => run.processes().length === 0);
+    assert.match(engine.calls(), new RegExp(`^rm --force ${name}$`, 'm'));
+  },
+);
+
+test('make observe does without a Grafana that can not be fetched', needs('prometheus'), async (context) => {
+  const run = observe(context, fakeContainerEngine(context, 'can not fetch').env);
+  const behind = await printed(run);
+  assert.match(behind('Grafana'), /^not here: docker ended with 125, .*; import \S+ into yours$/);
+  assert.ok(run.output().includes(FETCH_ERROR), run.output());
+  for (const what of ['Metrics', 'Prometheus']) assert.equal((await fetch(behind(what))).status, 200, what);
+  process.kill(run.pid, 'SIGTERM');
+  await waitFor('the end of all that it started', () => run.processes().length === 0);
+});
+
+test(
+  'make observe ends when it is told to while Grafana is fetched',
+  needs('prometheus'),
+  async (context) => {
+    const run = observe(context, fakeContainerEngine(context, 'fetches for ever').env);
+    await waitFor('the wait', () => run.output().includes('Waiting for Grafana'), 120_000);
+    process.kill(run.pid, 'SIGTERM');
+    await waitFor('the end of all that it started', () => run.processes().length === 0);
+    assert.match(run.output(), /Stopping\.\n/);
+    assert.ok(!run.output().includes('A tracker under a gentle load'), run.output());
+  },
+);
+
+test('Without Prometheus it starts nothing, and says what to do', needs('prometheus', 'tmpfs'), (context) => {
+  const folder = temporaryFolder(context);
+  const program = findProgram('prometheus');
+  const part = PARTS.find(({ name }) => name === 'prometheus');
+  assert(program !== undefined && part !== undefined);
+  // Hidden from this process alone.
+  const script = 'mount --bind /dev/null "$1" && exec "$2" "$3"';
+  const main = join(import.meta.dirname, 'main.ts');
+  const { status, stdout, stderr } = spawnSync(
+    'unshare',
+    ['--mount', 'sh', '-c', script, 'sh', program, process.execPath, main],
+    { encoding: 'utf8', env: { ...process.env, TMPDIR: folder } },
+  );
+  assert.deepEqual(
+    { status, stdout, stderr },
+    {
+      status: 1,
+      stdout: '',
+      stderr: `Nothing was started, for lack of ${part.title} (no program prometheus): ${part.elsewhere}.\n`,
+    },
+  );
+  assert.deepEqual(readdirSync(folder), []);
 });
