@@ -46,10 +46,22 @@ interface Step {
   readonly shown: readonly string[];
 }
 
-/** The commands of the consoles of a section. */
-function readTour(): Step[] {
+/** The section of the page. */
+function readSection(): string {
   const page = readFileSync(join(DOCS, 'operator.md'), 'utf8');
-  const [section = ''] = (page.split('## A tour with kubectl\n')[1] ?? '').split('\n## ');
+  return (page.split('## A tour with kubectl\n')[1] ?? '').split('\n## ')[0] ?? '';
+}
+
+/** The file of the section whose first line is its name. */
+function readShownFile(section: string, name: string): string {
+  const files = [...section.matchAll(/```yaml\n([^]*?)```/g)].map(([, text = '']) => text);
+  const file = files.find((text) => text.startsWith(`# ${name}\n`));
+  assert(file !== undefined, `the page shows ${name}`);
+  return file;
+}
+
+/** The commands of the consoles of the section. */
+function readTour(section: string): Step[] {
   const consoles = [...section.matchAll(/```console\n([^]*?)```/g)].map(([, text = '']) => text);
   return consoles.flatMap((text) =>
     text
@@ -154,9 +166,10 @@ test('docs/operator.md shows what kubectl prints', needs('apiserver'), async (co
   });
   await startOperator(context, server(), { namespaces: [NAMESPACE] });
   const changed = join(temporaryFolder(context), 'private.yaml');
-  writeFileSync(changed, JSON.stringify(trackerObject('public', { mode: 'Private' }, NAMESPACE)));
+  const section = readSection();
+  writeFileSync(changed, readShownFile(section, 'private.yaml'));
 
-  const tour = readTour();
+  const tour = readTour(section);
   const verbs = new Set(tour.map(({ words }) => words[1]));
   assert.deepEqual(
     ['apply', 'wait', 'get', 'describe', 'diff', 'scale', 'explain', 'delete'].filter(
