@@ -9,10 +9,10 @@ import { OPERATOR_ALERTING_GROUP, OPERATOR_RECORDING_GROUP } from '../../charts/
 import { useApiServer } from '../apiserver/server.ts';
 import { trackerDefinitionObject, trackerObject } from '../apiserver/trackers.ts';
 import { fillVariables, OPERATOR_RULE_FILE } from '../observe/monitored.ts';
-import { portOf, startCommand } from '../operator/cli/operator-process.ts';
+import { portOf } from '../operator/cli/operator-process.ts';
+import { startGranted } from '../operator/reconcile/granted-command.ts';
 import { startLoopbackPod } from '../operator/probe/loopback-pod.ts';
 import {
-  grant,
   makeNamespace,
   objectIn,
   playPod,
@@ -59,9 +59,7 @@ describe('Prometheus', () => {
       const tracker = trackerObject('open', spec, namespace);
       await server().admin.apply(tracker);
       await server().admin.apply(trackerObject('asleep', { ...spec, hibernate: true }, namespace));
-      const kubeconfig = server().kubeconfig(await grant(server()), 'torrust-system');
-      const args = ['run', '--bind-address', '127.0.0.1:0', '--namespaces', namespace];
-      const command = startCommand(context, args, kubeconfig);
+      const command = await startGranted(context, server(), ['--namespaces', namespace]);
       const port = await portOf(command);
       const workload = objectIn(namespace, 'apps/v1', 'StatefulSet', 'open');
       await waitForObject(server(), workload, 'made');
@@ -150,8 +148,7 @@ describe('Prometheus', () => {
         [],
         'metrics on no panel and in no rule',
       );
-      command.child.kill('SIGTERM');
-      assert.equal((await command.ended()).code, 0);
+      await command.stop();
     },
   );
 });

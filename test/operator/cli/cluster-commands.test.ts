@@ -6,8 +6,9 @@ import { trackerDefinitionObject, trackerObject } from '../../apiserver/trackers
 import { needs } from '../../support/parts.ts';
 import { waitFor } from '../../support/waiting.ts';
 import { at } from '../environments.ts';
+import { startGranted } from '../reconcile/granted-command.ts';
 import { grant, makeNamespace, objectIn, waitForObject } from '../reconcile/running-operator.ts';
-import { portOf, runCommand, startCommand } from './operator-process.ts';
+import { portOf, runCommand } from './operator-process.ts';
 
 const server = useApiServer(({ admin }) => admin.install([trackerDefinitionObject()]));
 
@@ -21,10 +22,7 @@ async function ask(port: number, path: string): Promise<{ status: number; text: 
 describe('run', () => {
   test('makes trackers, tells how it is, and gives its lease back', needs('apiserver'), async (context) => {
     const namespace = await makeNamespace(server());
-    const token = await grant(server());
-    const kubeconfig = server().kubeconfig(token, 'torrust-system');
-    const args = ['run', '--bind-address', '127.0.0.1:0', '--namespaces', namespace];
-    const first = startCommand(context, args, kubeconfig);
+    const first = await startGranted(context, server(), ['--namespaces', namespace]);
     const port = await portOf(first);
     await waitFor('a leader that is ready', async () => (await ask(port, '/readyz')).status === 200);
     const lease = { ...LEASE, metadata: { name: 'torrust-operator', namespace: 'torrust-system' } };
@@ -35,7 +33,7 @@ describe('run', () => {
       (found) => at(found, 'spec.holderIdentity') !== '',
     );
 
-    const second = startCommand(context, args, kubeconfig);
+    const second = await startGranted(context, server(), ['--namespaces', namespace]);
     const secondPort = await portOf(second);
     assert.equal((await ask(secondPort, '/readyz')).status, 200, 'one that waits for its turn is ready');
     const isLeader = async (at: number) =>
@@ -54,8 +52,7 @@ describe('run', () => {
     const elsewhere = await makeNamespace(server());
     await server().admin.apply(trackerObject('public', {}, elsewhere));
 
-    first.child.kill('SIGTERM');
-    assert.equal((await first.ended()).code, 0, first.stderr());
+    await first.stop();
     await waitForObject(server(), lease, 'taken over', (found) => {
       return ![at(held, 'spec.holderIdentity'), ''].includes(at(found, 'spec.holderIdentity'));
     });
@@ -64,16 +61,12 @@ describe('run', () => {
     await waitForObject(server(), objectIn(namespace, 'apps/v1', 'StatefulSet', 'next'), 'made');
     const foreign = objectIn(elsewhere, 'apps/v1', 'StatefulSet', 'public');
     assert.equal(await server().admin.get(foreign), undefined, 'other namespaces are left alone');
-    second.child.kill('SIGTERM');
-    const end = await second.ended();
-    assert.equal(end.code, 0, end.stderr);
+    await second.stop();
   });
 
   test('stores nothing when it is dry, and says what it would', needs('apiserver'), async (context) => {
     const namespace = await makeNamespace(server());
-    const kubeconfig = server().kubeconfig(await grant(server()));
-    const args = ['run', '--dry-run', '--bind-address', '127.0.0.1:0', '--namespaces', namespace];
-    const command = startCommand(context, args, kubeconfig);
+    const command = await startGranted(context, server(), ['--dry-run', '--namespaces', namespace]);
     const tracker = trackerObject('public', {}, namespace);
     await server().admin.apply(tracker);
     await waitFor('the workload in the log', () => command.stdout().includes('"kind":"StatefulSet"'));
@@ -82,8 +75,7 @@ describe('run', () => {
       undefined,
     );
     assert.equal(at(await server().admin.get(tracker), 'status'), undefined);
-    command.child.kill('SIGTERM');
-    assert.equal((await command.ended()).code, 0);
+    await command.stop();
   });
 });
 

@@ -300,11 +300,16 @@ test(
     await waitForObject(server(), object('apps/v1', 'StatefulSet', 'public'), 'empty', (found) => {
       return at(found, 'spec.replicas') === 0;
     });
-    const { status } = await server().admin.tryApply(
-      { ...tracker, spec: { replicas: 1 } },
-      { subresource: 'scale', manager: 'kubectl' },
+    const scale = await server().admin.request(
+      'PATCH',
+      `${await server().admin.pathOf(tracker)}/scale`,
+      { spec: { replicas: 1 } },
+      'application/merge-patch+json',
     );
-    assert.ok(status >= 200);
+    assert.deepEqual([scale.status, at(scale.body, 'spec.replicas')], [200, 1]);
+    await waitForObject(server(), object('apps/v1', 'StatefulSet', 'public'), 'awake', (found) => {
+      return at(found, 'spec.replicas') === 1;
+    });
   },
 );
 

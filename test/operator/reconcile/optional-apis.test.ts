@@ -7,16 +7,8 @@ import { startApiServer } from '../../apiserver/server.ts';
 import { trackerDefinitionObject, trackerObject } from '../../apiserver/trackers.ts';
 import { needs } from '../../support/parts.ts';
 import { at } from '../environments.ts';
-import { startCommand } from '../cli/operator-process.ts';
-import {
-  grant,
-  makeNamespace,
-  objectIn,
-  OPERATOR_USER,
-  sentence,
-  told,
-  waitForObject,
-} from './running-operator.ts';
+import { startGranted } from './granted-command.ts';
+import { makeNamespace, objectIn, OPERATOR_USER, sentence, told, waitForObject } from './running-operator.ts';
 
 const WITHIN_MILLIS = 60_000;
 
@@ -28,8 +20,7 @@ test(
     context.after(() => server.close());
     await server.admin.install([trackerDefinitionObject()]);
     const namespace = await makeNamespace(server);
-    const kubeconfig = server.kubeconfig(await grant(server), 'torrust-system');
-    const command = startCommand(context, ['run', '--bind-address', '127.0.0.1:0'], kubeconfig);
+    const command = await startGranted(context, server);
     const tracker = trackerObject(
       'open',
       {
@@ -126,8 +117,7 @@ test(
       objectIn(namespace, 'cert-manager.io/v1', 'Certificate', 'open-http-tls-tls'),
     );
     assert.deepEqual(at(certificate, 'spec.dnsNames'), ['a.example']);
-    command.child.kill('SIGTERM');
-    assert.equal((await command.ended()).code, 0);
+    await command.stop();
   },
 );
 
@@ -139,8 +129,7 @@ test(
     context.after(() => server.close());
     await server.admin.install([trackerDefinitionObject()]);
     const namespace = await makeNamespace(server);
-    const kubeconfig = server.kubeconfig(await grant(server), 'torrust-system');
-    const command = startCommand(context, ['run', '--bind-address', '127.0.0.1:0'], kubeconfig);
+    const command = await startGranted(context, server);
     const tls = { certManager: { issuerRef: { name: 'ca' }, dnsNames: ['a.example'] } };
     const tracker = trackerObject('open', { http: [{ name: 'tls', port: 7443, tls }] }, namespace);
     await server.admin.apply(tracker);
@@ -173,7 +162,6 @@ test(
     await sees('True CertificatesValid');
     const certificate = objectIn(namespace, 'cert-manager.io/v1', 'Certificate', 'open-http-tls-tls');
     await waitForObject(server, certificate, 'made again', undefined, WITHIN_MILLIS);
-    command.child.kill('SIGTERM');
-    assert.equal((await command.ended()).code, 0);
+    await command.stop();
   },
 );

@@ -10,13 +10,11 @@ import { PERMISSIONS } from '../../../operator/permissions.ts';
 import { readDefinitions } from '../../apiserver/definitions.ts';
 import { type ApiServer, startApiServer } from '../../apiserver/server.ts';
 import { trackerDefinitionObject, trackerObject } from '../../apiserver/trackers.ts';
-import { startCommand } from '../cli/operator-process.ts';
 import { needs } from '../../support/parts.ts';
 import { waitFor } from '../../support/waiting.ts';
 import { EVERYTHING } from '../environments.ts';
+import { startGranted } from './granted-command.ts';
 import {
-  forbiddenTo,
-  grant,
   makeNamespace,
   objectIn,
   OPERATOR_USER,
@@ -102,8 +100,7 @@ test('every right is used, and none is missing', needs('apiserver', 'definitions
   await operator.stop();
 
   // The lease, events and nodes are matters of the whole command.
-  const kubeconfig = server.kubeconfig(await grant(server), 'torrust-system');
-  const command = startCommand(context, ['run', '--bind-address', '127.0.0.1:0'], kubeconfig);
+  const command = await startGranted(context, server);
   await server.admin.apply({
     apiVersion: 'v1',
     kind: 'Node',
@@ -125,9 +122,7 @@ test('every right is used, and none is missing', needs('apiserver', 'definitions
       await pause(1500);
     }
   }
-  command.child.kill('SIGTERM');
-  assert.equal((await command.ended()).code, 0);
+  await command.stop();
 
   assert.deepEqual(rest(), [], 'rights that nothing uses');
-  assert.deepEqual(forbiddenTo(server), []);
 });

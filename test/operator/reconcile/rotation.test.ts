@@ -16,11 +16,11 @@ import { trackerDefinitionObject, trackerObject } from '../../apiserver/trackers
 import { newInfoHash, UdpClient } from '../../net/udp-exchange.ts';
 import { needs } from '../../support/parts.ts';
 import { waitFor } from '../../support/waiting.ts';
-import { startCommand } from '../cli/operator-process.ts';
 import { at } from '../environments.ts';
 import { loopbackAddress, randomListeners } from '../probe/loopback-pod.ts';
+import { startGranted } from './granted-command.ts';
 import { type MountedPod, startMountedPod } from './mounted-pod.ts';
-import { grant, makeNamespace, objectIn, OPERATOR_USER, told, waitForObject } from './running-operator.ts';
+import { makeNamespace, objectIn, OPERATOR_USER, told, waitForObject } from './running-operator.ts';
 
 const server = useApiServer(({ admin }) => admin.install([trackerDefinitionObject()]));
 
@@ -44,9 +44,8 @@ interface Scene {
 /** The real command, and a tracker under it that is ready. */
 async function enter(context: TestContext, spec: object): Promise<Scene> {
   const namespace = await makeNamespace(server());
-  const kubeconfig = server().kubeconfig(await grant(server()), 'torrust-system');
-  const args = ['run', '--no-leader-elect', '--bind-address', '127.0.0.1:0', '--namespaces', namespace];
-  const command = startCommand(context, args, kubeconfig);
+  const more = ['--no-leader-elect', '--namespaces', namespace];
+  const command = await startGranted(context, server(), more);
   const tracker = trackerObject('public', spec, namespace);
   await server().admin.apply(tracker);
   const workload = objectIn(namespace, 'apps/v1', 'StatefulSet', 'public');
@@ -71,8 +70,7 @@ async function enter(context: TestContext, spec: object): Promise<Scene> {
       assert.equal(writes.length, 1, 'the workload was written once');
       const last = await waitForObject(server(), tracker, 'there');
       assert.equal(since(last), since(ready), 'it was ready all the time');
-      command.child.kill('SIGTERM');
-      assert.equal((await command.ended()).code, 0);
+      await command.stop();
     },
   };
 }
