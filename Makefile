@@ -39,7 +39,7 @@ GENERATED := docs crds charts
 INSTALLED := node_modules/.installed-package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help install run run-operator test test-apiserver check types lint format format-check knip generate generate-check clean bench bench-http bench-https bench-memory bench-pauses bench-api bench-snapshot bench-start bench-flood bench-operator bench-traces faults soak fuzz observe images base-image
+.PHONY: help install run run-operator test test-apiserver check types lint format format-check knip generate generate-check clean bench bench-http bench-https bench-memory bench-pauses bench-api bench-snapshot bench-start bench-flood bench-operator bench-traces bench-guards faults soak fuzz observe images base-image
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -117,9 +117,10 @@ bench-api: install ## Measure the REST API over a large store
 bench-snapshot: install ## Measure writing and restoring a snapshot of 10 million peers
 bench-start: install ## Measure the time from a start to the first answer
 bench-flood: install ## Measure what floods cost other clients, and the tracker's memory
+bench-guards: install ## Measure what all of abuse control costs a UDP announce
 bench-traces: install ## Measure what the hook of traces costs a UDP announce
 bench-operator: install ## Measure the operator with 1,000 trackers, against a real API server
-bench-http bench-https bench-memory bench-pauses bench-api bench-snapshot bench-start bench-flood bench-operator bench-traces:
+bench-http bench-https bench-memory bench-pauses bench-api bench-snapshot bench-start bench-flood bench-operator bench-traces bench-guards:
 	@exec $(NODE) test/bench/main.ts $(@:bench-%=%) $(BENCH_ARGS)
 
 faults: install ## Let things go wrong around a tracker under load, and tell what was lost (part of make test too)

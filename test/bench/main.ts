@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { benchApi } from './api-bench.ts';
 import { benchFlood } from './flood-bench.ts';
+import { benchGuards } from './guards-bench.ts';
 import { benchHttp } from './http-bench.ts';
 import { benchHttps } from './https-bench.ts';
 import { benchMemory } from './memory-bench.ts';
@@ -159,6 +160,17 @@ program
   .action((options: RoundOptions & { readonly turns: number; readonly udpEvery: number }) => {
     const { rounds, turns, udpEvery, serverCpus, out } = options;
     benchTraces({ rounds, turns, udpEvery, serverCpus, folder: out });
+  });
+
+program
+  .command('guards')
+  .description('What all of abuse control costs a UDP announce, beside the same tracker without it')
+  .option('--rounds <count>', 'processes, one after another', parseCount, 5)
+  .option('--turns <count>', 'turns of each tracker in a process', parseCount, 300)
+  .option('--server-cpus <list>', 'processors of the process, as taskset takes them', '0')
+  .option('--out <folder>', 'where the figures go', DEFAULT_FOLDER)
+  .action(async ({ rounds, turns, serverCpus, out }: RoundOptions & { readonly turns: number }) => {
+    await benchGuards({ rounds, turns, serverCpus, folder: out });
   });
 
 program

@@ -8,7 +8,7 @@ import type { TrackerConfigInput } from '../../tracker/config/schema.ts';
 import { validateConfig } from '../../tracker/config/validation.ts';
 import { ConnectionIds } from '../../tracker/connection-id.ts';
 import { ConnectionKeys } from '../../tracker/connection-keys.ts';
-import { Gate } from '../../tracker/gate.ts';
+import { Gate, type GateMemory } from '../../tracker/gate.ts';
 import { gateSettings } from '../../tracker/run/gate-settings.ts';
 import { listenerSetups } from '../../tracker/run/listener-setups.ts';
 import { HttpService } from '../../tracker/net/http-service.ts';
@@ -29,6 +29,7 @@ export interface TrackerParts {
   readonly tracker: Tracker;
   readonly ids: ConnectionIds;
   readonly gate: Gate;
+  readonly gateMemory: GateMemory;
   readonly rows: CounterRows;
   readonly counters: Float64Array;
 }
@@ -59,12 +60,14 @@ export function makeTracker(config: Partial<TrackerConfigInput>, memoryBytes: nu
   const rows = CounterRows.create(1);
   const counters = rows.row(0);
   const policy = Policy.create(valid);
+  const gateMemory = Gate.createMemory();
   return {
     setups: listenerSetups(valid),
     store,
     tracker: new Tracker(store, Access.create(), policy),
     ids: new ConnectionIds(ConnectionKeys.create()),
-    gate: new Gate(Gate.createMemory(), gateSettings(valid), policy, counters),
+    gate: new Gate(gateMemory, gateSettings(valid), policy, counters),
+    gateMemory,
     rows,
     counters,
   };
