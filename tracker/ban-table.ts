@@ -6,7 +6,8 @@
  * none, a ban by hand takes the place of the oldest of those that the tracker imposed itself, and any other is not
  * imposed: a flood of addresses that deserve one costs no memory and lifts no ban.
  *
- *   0 lock   1 bans   2 bans of networks       8.. per place: kind (0: free), end, begin, -, address (4 words)
+ *   0 lock   1 bans   2 bans of networks   8.. a bit for each set that holds bans
+ *                                        264.. per place: kind (0: free), end, begin, -, address (4 words)
  *
  * Whoever writes holds the lock. Readers don't wait: the kind is written last and cleared first, so that they see at
  * worst no ban where one is just coming or going.
@@ -18,9 +19,11 @@ import { lock, unlock } from './swarm/lock.ts';
 const LOCK = 0;
 const BANS = 1;
 const NETWORK_BANS = 2;
-const HEAD_WORDS = 8;
 
 const SETS_LOG2 = 13;
+/** With few bans, nearly every set has nobody, and these bits, a kilobyte, say so. */
+const OCCUPIED = 8;
+const HEAD_WORDS = OCCUPIED + 2 ** SETS_LOG2 / 32;
 const PLACES_PER_SET = 8;
 const PLACE_WORDS = 8;
 const SET_WORDS = PLACES_PER_SET * PLACE_WORDS;
@@ -122,6 +125,7 @@ export class BanTable {
       words[place + BEGIN] = ban.beginSeconds;
       words.set(this.#scratch, place + ADDRESS);
       Atomics.store(words, place + KIND, (ban.reason << SCOPE_BITS) | scope);
+      this.#noteOccupied(place);
       Atomics.add(words, BANS, 1);
       if (isNetwork(scope)) words[NETWORK_BANS]++;
     }
@@ -162,7 +166,7 @@ export class BanTable {
   #visit(see: (place: number, ban: Ban) => void): void {
     const words = this.#words;
     for (let first = HEAD_WORDS; first < words.length && this.size > 0; first += SET_WORDS) {
-      if (this.#isEmpty(first)) continue;
+      if (!this.#isOccupied((first - HEAD_WORDS) / SET_WORDS)) continue;
       lock(words, LOCK);
       for (let place = first; place < first + SET_WORDS; place += PLACE_WORDS) {
         if (words[place + KIND] !== 0) see(place, this.#read(place));
@@ -171,17 +175,25 @@ export class BanTable {
     }
   }
 
-  #isEmpty(first: number): boolean {
-    for (let place = first; place < first + SET_WORDS; place += PLACE_WORDS) {
-      if (this.#words[place + KIND] !== 0) return false;
-    }
-    return true;
+  #isOccupied(set: number): boolean {
+    return (this.#words[OCCUPIED + (set >> 5)] & (1 << (set & 31))) !== 0;
+  }
+
+  /** Notes whether the set of a place holds bans. */
+  #noteOccupied(place: number): void {
+    const words = this.#words;
+    const set = Math.floor((place - HEAD_WORDS) / SET_WORDS);
+    const first = HEAD_WORDS + set * SET_WORDS;
+    const at = OCCUPIED + (set >> 5);
+    const bit = 1 << (set & 31);
+    let kinds = 0;
+    for (let each = first; each < first + SET_WORDS; each += PLACE_WORDS) kinds |= words[each + KIND];
+    words[at] = kinds === 0 ? words[at] & ~bit : words[at] | bit;
   }
 
   #reasonOf(address: PeerAddress, scope: Scope, nowSeconds: number): BanReason {
     const words = this.#words;
-    // With few bans, nearly every set has nobody.
-    if (this.#isEmpty(this.#setOf(address, scope))) return BanReason.none;
+    if (!this.#isOccupied(this.#setOf(address, scope))) return BanReason.none;
     const place = this.#find(this.#firstPlace(address, scope), scope);
     if (place < 0) return BanReason.none;
     const end = words[place + END] >>> 0;
@@ -222,6 +234,7 @@ export class BanTable {
     const kind = words[place + KIND];
     if (kind === 0) return;
     Atomics.store(words, place + KIND, 0);
+    this.#noteOccupied(place);
     Atomics.sub(words, BANS, 1);
     // Of the type, as it was written.
     if (isNetwork((kind & SCOPE_MASK) as Scope)) words[NETWORK_BANS]--;
@@ -250,14 +263,14 @@ export class BanTable {
     const count = ADDRESS_WORDS[scope];
     for (let i = 0; i < 4; i++) scratch[i] = i < count ? words[i] : 0;
     if (scope === Scope.ipv4Network) scratch[0] &= IPV4_NETWORK_MASK;
-    return this.#setOf(address, scope);
+    return HEAD_WORDS + this.#setOf(address, scope) * SET_WORDS;
   }
 
-  /** The first place of the set of an address or its network. */
+  /** The set of an address or its network. */
   #setOf(address: PeerAddress, scope: Scope): number {
     this.#hash.read(address);
     const hash = isNetwork(scope) ? this.#hash.network : this.#hash.address;
-    return HEAD_WORDS + (hash & (2 ** SETS_LOG2 - 1)) * SET_WORDS;
+    return hash & (2 ** SETS_LOG2 - 1);
   }
 }
 
