@@ -6,11 +6,12 @@ import { Agent, type IncomingMessage, request } from 'node:http';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
-import tls, { connect as connectTls, type SecureVersion } from 'node:tls';
+import tls, { connect as connectTls } from 'node:tls';
 import Koa from 'koa';
 import { type ApiServer, type ApiServerOptions, openApiServer } from '../../tracker/api/server.ts';
 import { ListenError } from '../../tracker/listen-error.ts';
 import { needs } from '../support/parts.ts';
+import { isRefusedVersion, OLD_CIPHERS, versionOf } from '../support/tls-versions.ts';
 import { ask } from './asking.ts';
 import { selfSigned } from './certificates.ts';
 
@@ -35,26 +36,6 @@ async function shownName(port: number): Promise<string> {
   const name = socket.getPeerCertificate().subject.CN;
   socket.destroy();
   return String(name);
-}
-
-/** OpenSSL has TLS 1.1 only at this level. */
-const OLD_CIPHERS = { ciphers: 'DEFAULT@SECLEVEL=0' };
-
-/** The version that a client speaks with a server when it can speak none but this. */
-async function versionOf(port: number, version: SecureVersion): Promise<string | null> {
-  const only = { minVersion: version, maxVersion: version, rejectUnauthorized: false, ...OLD_CIPHERS };
-  const socket = connectTls({ host: '127.0.0.1', port, ...only });
-  try {
-    await once(socket, 'secureConnect');
-    return socket.getProtocol();
-  } finally {
-    socket.destroy();
-  }
-}
-
-/** The alert `protocol_version` (RFC 8446, 6.2): the server has no such version, rather than no cipher for it. */
-function isRefusedVersion(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION';
 }
 
 test('serves on the port that the kernel chose', async (context) => {
@@ -107,7 +88,7 @@ test('marks every answer as one that is neither to be cached nor guessed at', as
 
 test('speaks no TLS below 1.2, whatever Node.js was told, and with new certificates as well', async (context) => {
   const { DEFAULT_MIN_VERSION, DEFAULT_CIPHERS } = tls;
-  Object.assign(tls, { DEFAULT_MIN_VERSION: 'TLSv1', DEFAULT_CIPHERS: OLD_CIPHERS.ciphers });
+  Object.assign(tls, { DEFAULT_MIN_VERSION: 'TLSv1', DEFAULT_CIPHERS: OLD_CIPHERS });
   context.after(() => Object.assign(tls, { DEFAULT_MIN_VERSION, DEFAULT_CIPHERS }));
   // Of a key that older versions know.
   const pem = readFileSync(new URL('../probe/fixtures/self-signed.pem', import.meta.url), 'utf8');

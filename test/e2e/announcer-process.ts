@@ -1,7 +1,7 @@
 /**
- * Announces to a tracker every second until it is killed, from one port as clients do, and appends what became of each
- * announce to a file, or else to its output (AnnounceRecord in announcer.ts). BEP 15; over HTTP each announce has a
- * connection of its own.
+ * Announces to a tracker every second until it is killed, from one port as clients do, and appends that an announce was
+ * sent, and later what became of it, to a file, or else to its output (AnnounceLine in announcer.ts). BEP 15; over HTTP
+ * each announce has a connection of its own.
  *
  *     node test/e2e/announcer-process.ts udp://ADDRESS:PORT/announce [FILE]
  */
@@ -13,11 +13,8 @@ import {
   encodeAnnounceRequest,
   encodeConnectRequest,
 } from '../../tracker/protocol/udp-client.ts';
-import type { AnnounceRecord } from './announcer.ts';
+import { type AnnounceLine, INTERVAL_MILLIS, PATIENCE_MILLIS } from './announcer.ts';
 
-const INTERVAL_MILLIS = 1000;
-/** An announce without an answer after this is lost. */
-const PATIENCE_MILLIS = 5000;
 /** BEP 15: a client uses a connection id for a minute. */
 const ID_MILLIS = 60_000;
 const INFO_HASH = Buffer.from('announced-each-second');
@@ -29,7 +26,7 @@ const url = new URL(address);
 if (url.protocol === 'udp:') announceOverUdp();
 else announceOverHttp();
 
-function note(record: AnnounceRecord): void {
+function note(record: AnnounceLine): void {
   const line = `${JSON.stringify(record)}\n`;
   if (file === '') process.stdout.write(line);
   else appendFileSync(file, line);
@@ -87,6 +84,7 @@ function announceOverUdp(): void {
     }
     transactionId += 1;
     pending.set(transactionId, now);
+    note({ sentAt: now });
     if (now - connectedAt > ID_MILLIS) connectionId = undefined;
     if (connectionId === undefined) send(encodeConnectRequest(transactionId));
     else announce(connectionId, transactionId);
@@ -101,6 +99,7 @@ function announceOverHttp(): void {
   ].join('&');
   setInterval(() => {
     const sentAt = Date.now();
+    note({ sentAt });
     fetch(`${address}?${query}`, {
       headers: { connection: 'close' },
       signal: AbortSignal.timeout(PATIENCE_MILLIS),

@@ -9,12 +9,21 @@ import { waitFor } from '../support/waiting.ts';
 import type { ClientHost } from './client-host.ts';
 import type { Cleaning } from './world.ts';
 
-/** What became of one announce. Times are in milliseconds; `sentAt` since 1970. */
-export interface AnnounceRecord {
+/** The time between two announces. */
+export const INTERVAL_MILLIS = 1000;
+/** An announce without an answer after this is lost. */
+export const PATIENCE_MILLIS = 5000;
+
+/** What the client writes: an announce when it is sent, and again when its fate is known. `sentAt` tells which it is. */
+export interface AnnounceLine {
+  /** In milliseconds since 1970. */
   readonly sentAt: number;
-  /** Until the answer; null when none came in time. */
-  readonly millis: number | null;
+  /** The milliseconds until the answer; null when none came in time; not there while that is open. */
+  readonly millis?: number | null;
 }
+
+/** What became of one announce. */
+type AnnounceRecord = Required<AnnounceLine>;
 
 /** The figures of a stretch of time. */
 export interface AnnounceFigures {
@@ -28,13 +37,18 @@ export interface AnnounceFigures {
 
 /** A running client. */
 export interface Announcer {
-  /** The figures since a time, in milliseconds since 1970, until that of the last announce whose fate is known. */
-  figuresSince(millis: number): AnnounceFigures;
+  /**
+   * The figures of what was sent from a time, in milliseconds since 1970, until now. Waits until the fate of each is known;
+   * one of which nothing is heard for longer than the client is patient is lost.
+   */
+  figuresSince(millis: number): Promise<AnnounceFigures>;
   /** Waits until announces sent after now are answered, five in a row. */
   healed(deadlineMillis?: number): Promise<void>;
 }
 
 const LATE_MILLIS = 1000;
+/** By then the client has written what became of an announce: it looks once in an interval, and its lines need a moment. */
+const FATE_MILLIS = PATIENCE_MILLIS + 2 * INTERVAL_MILLIS;
 const ANSWERS_IN_A_ROW = 5;
 const HEAL_DEADLINE_MILLIS = 240_000;
 
@@ -50,18 +64,27 @@ export function startAnnouncer(cleaning: Cleaning, host: ClientHost, url: string
 
 /** A client that runs somewhere and whose records come to be in a file. */
 export function followRecords(file: string, url: string): Announcer {
-  const records = () => readRecords(file);
+  const sentSince = (millis: number) => readLines(file).filter(({ sentAt }) => sentAt >= millis);
   return {
-    figuresSince: (millis) => figuresOf(records().filter(({ sentAt }) => sentAt >= millis)),
+    async figuresSince(millis) {
+      const until = Date.now();
+      const sent = () => sentSince(millis).filter(({ sentAt }) => sentAt < until);
+      const isOver = () => Date.now() > until + FATE_MILLIS;
+      // With a later announce all that were sent before are written down.
+      const isWritten = () => sentSince(until).length > 0 && sent().every(isDecided);
+      await waitFor(`the fate of announces to ${url}`, () => isOver() || isWritten(), 2 * FATE_MILLIS);
+      return figuresOf(sent().map(({ sentAt, millis: fate = null }) => ({ sentAt, millis: fate })));
+    },
     async healed(deadlineMillis = HEAL_DEADLINE_MILLIS) {
       const from = Date.now();
       await waitFor(
         `answers to announces to ${url}`,
         () => {
-          const last = records()
-            .filter(({ sentAt }) => sentAt >= from)
-            .slice(-ANSWERS_IN_A_ROW);
-          return last.length === ANSWERS_IN_A_ROW && last.every(({ millis }) => millis !== null);
+          const sent = sentSince(from);
+          // The last one may be on its way; one before it has waited for as long as the interval is.
+          if (sent.at(-1)?.millis === undefined) sent.pop();
+          const last = sent.slice(-ANSWERS_IN_A_ROW);
+          return last.length === ANSWERS_IN_A_ROW && last.every(isAnswered);
         },
         deadlineMillis,
       );
@@ -69,8 +92,11 @@ export function followRecords(file: string, url: string): Announcer {
   };
 }
 
+const isDecided = ({ millis }: AnnounceLine): boolean => millis !== undefined;
+const isAnswered = ({ millis }: AnnounceLine): boolean => typeof millis === 'number';
+
 /** The figures of announces in the order in which they were sent. */
-export function figuresOf(records: readonly AnnounceRecord[]): AnnounceFigures {
+function figuresOf(records: readonly AnnounceRecord[]): AnnounceFigures {
   let longestGapMillis = 0;
   let gapStart: number | undefined;
   for (const { sentAt, millis } of records) {
@@ -96,14 +122,19 @@ export function tellFigures(
   return `${fault}: ${sent} announces, ${answered} answered, ${late} late, longest gap ${longestGapSeconds} s`;
 }
 
-function readRecords(file: string): AnnounceRecord[] {
+/** One line for each announce, in the order in which they were sent: that with its fate, where that is known. */
+function readLines(file: string): AnnounceLine[] {
   let text = '';
   try {
     text = readFileSync(file, 'utf8');
   } catch {
     return []; // It has not begun yet.
   }
-  const lines = text.split('\n').slice(0, -1);
-  // Written by announcer-process.ts, in the order in which fates became known.
-  return lines.map((line) => JSON.parse(line) as AnnounceRecord).toSorted((a, b) => a.sentAt - b.sentAt);
+  const announces = new Map<number, AnnounceLine>();
+  for (const line of text.split('\n').slice(0, -1)) {
+    // Written by announcer-process.ts.
+    const announce = JSON.parse(line) as AnnounceLine;
+    announces.set(announce.sentAt, announce);
+  }
+  return [...announces.values()].toSorted((a, b) => a.sentAt - b.sentAt);
 }

@@ -107,7 +107,7 @@ describe('a tracker whose users are pods beside it', () => {
     await Promise.all([...clients.values()].map((client) => client.healed()));
     let lost = 0;
     for (const [kind, client] of clients) {
-      const figures = client.figuresSince(from);
+      const figures = await client.figuresSince(from);
       context.diagnostic(tellFigures(`${what}, ${kind} in a pod`, figures));
       lost += figures.sent - figures.answered;
     }

@@ -68,7 +68,8 @@ describe('a tracker under faults of its cluster', onOwnCluster('nodes and contro
     });
     const pod = await podOf(namespace, NAME);
     assert.deepEqual([pod.uid, pod.restarts], [uid, 0]);
-    assert.equal(tracker?.udp.figuresSince(0).sent, tracker?.udp.figuresSince(0).answered);
+    const { sent, answered } = (await tracker?.udp.figuresSince(0)) ?? assert.fail();
+    assert.equal(answered, sent);
   });
 
   test('is served again after its process was killed', async (context) => {
@@ -187,10 +188,10 @@ describe('a tracker under faults of its cluster', onOwnCluster('nodes and contro
       assert(tracker !== undefined);
       await Promise.all([tracker.udp.healed(), tracker.http.healed()]);
       context.diagnostic(
-        tellFigures('of it, until the API server is back, UDP', tracker.udp.figuresSince(from)),
+        tellFigures('of it, until the API server is back, UDP', await tracker.udp.figuresSince(from)),
       );
       context.diagnostic(
-        tellFigures('of it, until the API server is back, HTTP', tracker.http.figuresSince(from)),
+        tellFigures('of it, until the API server is back, HTTP', await tracker.http.figuresSince(from)),
       );
       await delay(AFTERMATH_MILLIS);
     });

@@ -82,7 +82,7 @@ describe('a tracker on a small volume', onOwnCluster('full volumes are made on n
       await waitFor('more changes', () => writer.acknowledged.length > enough, DEADLINE_MILLIS);
     });
     for (const client of [tracker.udp, tracker.http]) {
-      const { sent, answered } = client.figuresSince(from);
+      const { sent, answered } = await client.figuresSince(from);
       assert.equal(answered, sent);
     }
   });

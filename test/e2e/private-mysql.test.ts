@@ -135,7 +135,7 @@ describe(
       const another = await addKey();
       await waitFor('the new key', () => isServed(another));
       await announcer?.healed();
-      const figures = announcer?.figuresSince(from) ?? assert.fail();
+      const figures = (await announcer?.figuresSince(from)) ?? assert.fail();
       context.diagnostic(tellFigures('database away, UDP', figures));
       assert.equal(figures.answered, figures.sent, onlooker?.seenSince(from));
       const pod = await podOf(namespace, NAME);
@@ -154,7 +154,7 @@ describe(
         SECRET_DEADLINE_MILLIS,
       );
       context.diagnostic(`certificate renewed: shown after ${seconds(started)} s`);
-      const figures = announcer?.figuresSince(from) ?? assert.fail();
+      const figures = (await announcer?.figuresSince(from)) ?? assert.fail();
       context.diagnostic(tellFigures('certificate renewed, UDP', figures));
       const pod = await podOf(namespace, NAME);
       assert.deepEqual([pod.uid, pod.restarts, figures.answered], [uid, restarts, figures.sent]);

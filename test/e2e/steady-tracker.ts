@@ -75,8 +75,8 @@ export async function openSteadyTracker(
       const from = Date.now();
       await make();
       await Promise.all([udp.healed(), http.healed()]);
-      context.diagnostic(tellFigures(`${fault}, UDP`, udp.figuresSince(from)));
-      context.diagnostic(tellFigures(`${fault}, HTTP`, http.figuresSince(from)));
+      context.diagnostic(tellFigures(`${fault}, UDP`, await udp.figuresSince(from)));
+      context.diagnostic(tellFigures(`${fault}, HTTP`, await http.figuresSince(from)));
     },
     async settle(context) {
       await writer.stop();
@@ -86,8 +86,8 @@ export async function openSteadyTracker(
       context.diagnostic(
         `whitelist: ${acknowledged.length} changes acknowledged, ${refused} not, ${lost.length} lost`,
       );
-      context.diagnostic(tellFigures('all of it, UDP', udp.figuresSince(0)));
-      context.diagnostic(tellFigures('all of it, HTTP', http.figuresSince(0)));
+      context.diagnostic(tellFigures('all of it, UDP', await udp.figuresSince(0)));
+      context.diagnostic(tellFigures('all of it, HTTP', await http.figuresSince(0)));
       assert.deepEqual(lost, []);
     },
   };
