@@ -20,7 +20,9 @@ interface Job {
   readonly 'timeout-minutes'?: number;
   readonly needs?: string | readonly string[];
   readonly permissions?: Readonly<Record<string, string>>;
-  readonly steps: readonly Step[];
+  /** A workflow that is run as this job, instead of steps. */
+  readonly uses?: string;
+  readonly steps?: readonly Step[];
 }
 
 interface Workflow {
@@ -42,7 +44,7 @@ test('there are workflows for tests, for a whole cluster, for releases and for w
 
 test('the whole product is tried each night, and by hand, as root', () => {
   const nightly = workflows.find(({ path }) => path.endsWith('e2e.yml'));
-  const runs = Object.values(nightly?.workflow.jobs ?? {}).flatMap(({ steps }) =>
+  const runs = Object.values(nightly?.workflow.jobs ?? {}).flatMap(({ steps = [] }) =>
     steps.map(({ run }) => run ?? ''),
   );
   assert.ok(runs.some((run) => /^sudo .*\bmake e2e$/.test(run)));
@@ -52,7 +54,9 @@ test('the whole product is tried each night, and by hand, as root', () => {
 
 test('packages that run are looked up in the list of known weaknesses, and not only when something changes', () => {
   const audit = workflows.find(({ path }) => path.endsWith('audit.yml'));
-  const runs = Object.values(audit?.workflow.jobs ?? {}).flatMap(({ steps }) => steps.map(({ run }) => run));
+  const runs = Object.values(audit?.workflow.jobs ?? {}).flatMap(({ steps = [] }) =>
+    steps.map(({ run }) => run),
+  );
   assert.ok(runs.includes('npm audit --omit=dev --audit-level=high'));
   assert.match(audit?.text ?? '', /^ {2}schedule:$/m);
 });
@@ -60,7 +64,7 @@ test('packages that run are looked up in the list of known weaknesses, and not o
 for (const { path, text, workflow } of workflows) {
   describe(path, () => {
     const jobs = Object.values(workflow.jobs);
-    const steps = jobs.flatMap((job) => job.steps);
+    const steps = jobs.flatMap((job) => job.steps ?? []);
 
     test('may read, and do more only where a job says so', () => {
       assert.deepEqual(workflow.permissions, { contents: 'read' });
@@ -88,6 +92,11 @@ for (const { path, text, workflow } of workflows) {
     });
 
     test('names files and commands that there are', () => {
+      for (const { uses } of jobs) {
+        const called = uses && workflows.find((each) => `./${each.path}` === uses);
+        if (called !== undefined) assert.match(called === '' ? '' : called.text, /^ {2}workflow_call:$/m);
+        else assert.equal(uses, undefined);
+      }
       const makefile = readFileSync(join(PROJECT, 'Makefile'), 'utf8');
       for (const { run = '' } of steps) {
         for (const [, target] of run.matchAll(/^(?:sudo .*)?\bmake ([a-z][a-z0-9-]*)/gm)) {
@@ -116,4 +125,32 @@ test('a release publishes the images under the names that the charts and the ope
         name,
       );
   }
+});
+
+test('a release publishes nothing before the tests, and the package, which none can take back, at the end', () => {
+  const jobs = workflows.find(({ path }) => path.endsWith('release.yml'))?.workflow.jobs ?? {};
+  const needed = (name: string): string[] =>
+    [jobs[name]?.needs ?? []].flat().flatMap((each) => [each, ...needed(each)]);
+  for (const name of ['images', 'charts', 'package']) assert.ok(needed(name).includes('tests'), name);
+  assert.equal(jobs['tests']?.uses, './.github/workflows/test.yml');
+  for (const name of ['images', 'charts']) assert.ok(needed('package').includes(name), name);
+});
+
+test('compose.yaml is released with all that it mounts', () => {
+  const release = workflows.find(({ path }) => path.endsWith('release.yml'))?.text ?? '';
+  const commands = release.replaceAll(/\\\n */g, '');
+  const [, archive = '', list = ''] =
+    /tar --create --gzip --file (\S+) (.+)/.exec(commands) ?? assert.fail('an archive');
+  const held = list.split(' ');
+  const compose = readFileSync(join(PROJECT, 'compose.yaml'), 'utf8');
+  const mounted = [...compose.matchAll(/^ +- \.\/([^:\s]+):/gm)].map(([, path = '']) => path);
+  assert.ok(mounted.length > 0);
+  for (const path of ['compose.yaml', ...mounted]) {
+    assert.ok(
+      held.some((each) => `${path}/`.startsWith(`${each}/`)),
+      path,
+    );
+  }
+  const [attached = ''] = /gh release create .+/.exec(commands) ?? [];
+  assert.ok(attached.includes(` ${archive}`) && !attached.includes(' compose.yaml'), attached);
 });
