@@ -78,5 +78,8 @@ COPY --from=files /image/operator /opt/torrust-operator
 ENV NODE_ENV=production PATH=/opt/torrust-operator/bin:$PATH
 EXPOSE 8080/tcp
 USER 65532:65532
+# For whoever runs it without Kubernetes, whose kubelet asks the same, and takes no notice of this.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
+  CMD ["node", "--eval", "fetch('http://127.0.0.1:8080/healthz').then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
 ENTRYPOINT ["node", "--max-old-space-size-percentage=65", "/opt/torrust-operator/operator/cli/torrust-operator.js"]
 CMD ["run"]

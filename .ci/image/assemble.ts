@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, posix } from 'node:path';
 import { importsOf } from '../../test/house/sources.ts';
 import { compileCommands, ROOT } from '../compile.ts';
+import { requireNativeBinaries } from './native-binaries.ts';
 import { copyPackage, packageFolders } from './packages.ts';
 
 /** What an image is for. */
@@ -30,7 +31,10 @@ export type CommandName = keyof typeof COMMANDS;
 const WORKER_MODULE = /\bworkerModule\('([^']+)', import\.meta\.url\)/g;
 const ARCHITECTURES: Record<string, string> = { amd64: 'x64' };
 
-/** Writes `out/tracker` and `out/operator`, without types, tests, and packages that nothing imports, and `out/folders`. */
+/**
+ * Writes `out/tracker` and `out/operator`, without types, tests, and packages that nothing imports, and `out/folders`. Throws
+ * when a package that is needed, or a binary of one, is not there for the processor.
+ */
 export function assemble(packages: string, out: string, arch: string): void {
   const compiled = mkdtempSync(join(tmpdir(), 'torrust-compiled-'));
   try {
@@ -43,6 +47,7 @@ export function assemble(packages: string, out: string, arch: string): void {
       for (const each of packageFolders(packages, [...names, ...loaded], { arch })) {
         copyPackage(join(packages, each), join(folder, each), { arch });
       }
+      if (name === 'tracker') requireNativeBinaries(folder, { arch });
       for (const each of ['package.json', 'LICENSE', ...besides]) {
         cpSync(join(ROOT, each), join(folder, each), { recursive: true });
       }
