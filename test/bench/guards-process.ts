@@ -10,6 +10,7 @@ import type { TrackerConfigInput } from '../../tracker/config/schema.ts';
 import { PeerAddress } from '../../tracker/protocol/model.ts';
 import { makeTracker } from '../fuzz/in-process-listeners.ts';
 import { DatagramAnnouncer } from './datagram-announcer.ts';
+import { threadCpuMicros } from './thread-clock.ts';
 import { datagrams, openWalk } from './udp-walk.ts';
 
 export interface GuardsProcessOptions {
@@ -56,10 +57,10 @@ function measure({ announces, turns, warmUpTurns, seed }: GuardsProcessOptions):
       // Each comes after each of the others as often.
       const { guard, announcer, walk } = trackers[(i + turn) % trackers.length];
       announcer.fill(input);
-      const before = process.threadCpuUsage();
+      const before = threadCpuMicros();
       walk(input);
-      const { user, system } = process.threadCpuUsage(before);
-      if (turn >= warmUpTurns) micros[guard].push(user + system);
+      const spent = threadCpuMicros() - before;
+      if (turn >= warmUpTurns) micros[guard].push(spent);
     }
   }
   return micros;

@@ -14,6 +14,7 @@ import { RequestTraces, requestTraceSettings } from '../../tracker/net/request-t
 import { attachTraceRings } from '../../tracker/net/trace-ring.ts';
 import { makeTracker } from '../fuzz/in-process-listeners.ts';
 import { DatagramAnnouncer } from './datagram-announcer.ts';
+import { threadCpuMicros } from './thread-clock.ts';
 import { datagrams, type openWalk } from './udp-walk.ts';
 
 export interface TracesProcessOptions {
@@ -100,13 +101,13 @@ async function measure({
       const walk = walks.get(variant);
       assert(walk !== undefined);
       announcer.fill(input);
-      const before = process.threadCpuUsage();
+      const before = threadCpuMicros();
       const replied = walk(input);
-      const { user, system } = process.threadCpuUsage(before);
+      const spent = threadCpuMicros() - before;
       // The main thread, whose work this is, looks ten times a second.
       ring.read(() => traced++);
       if (turn < warmUpTurns) continue;
-      micros[variant].push(user + system);
+      micros[variant].push(spent);
       bytes += replied;
     }
   }
