@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
@@ -67,4 +67,11 @@ describe('The client that announces every second', { concurrency: true }, () => 
     assert.equal(sent - answered, 1);
     assert.ok(longestGapSeconds >= 0.5, `${longestGapSeconds} s`);
   });
+});
+
+test('The client that announces every second needs nothing but Node.js and modules of the tracker, as in a pod', () => {
+  const program = readFileSync(PROGRAM, 'utf8');
+  const needed = [...program.matchAll(/^import (?!type\b)[^;]*? from '([^']+)';$/gm)].map(([, from]) => from);
+  assert.ok(needed.length > 0);
+  for (const from of needed) assert.match(from, /^(node:|\.\.\/\.\.\/tracker\/)/);
 });

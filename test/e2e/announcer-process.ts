@@ -13,8 +13,12 @@ import {
   encodeAnnounceRequest,
   encodeConnectRequest,
 } from '../../tracker/protocol/udp-client.ts';
-import { type AnnounceLine, INTERVAL_MILLIS, PATIENCE_MILLIS } from './announcer.ts';
+import type { AnnounceLine } from './announcer.ts';
 
+/** The same are in announcer.ts: in a pod this file is alone with the tracker's modules (insider.ts). */
+const INTERVAL_MILLIS = 1000;
+/** An announce without an answer after this is lost. */
+const PATIENCE_MILLIS = 5000;
 /** BEP 15: a client uses a connection id for a minute. */
 const ID_MILLIS = 60_000;
 const INFO_HASH = Buffer.from('announced-each-second');

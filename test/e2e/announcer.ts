@@ -9,10 +9,9 @@ import { waitFor } from '../support/waiting.ts';
 import type { ClientHost } from './client-host.ts';
 import type { Cleaning } from './world.ts';
 
-/** The time between two announces. */
-export const INTERVAL_MILLIS = 1000;
-/** An announce without an answer after this is lost. */
-export const PATIENCE_MILLIS = 5000;
+/** As announcer-process.ts has them: the time between two announces, and that after which one without an answer is lost. */
+const INTERVAL_MILLIS = 1000;
+const PATIENCE_MILLIS = 5000;
 
 /** What the client writes: an announce when it is sent, and again when its fate is known. `sentAt` tells which it is. */
 export interface AnnounceLine {
