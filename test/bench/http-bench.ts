@@ -6,7 +6,7 @@
 import type { ConnectionUse, HttpLoadOptions, HttpLoadResult } from './http-load.ts';
 import { runLoad } from './load-process.ts';
 import { PROFILES } from './population.ts';
-import { formatCount, formatSpread, formatTable, saveFigures, spreadOf } from './report.ts';
+import { formatCount, formatSpread, formatTable, inTurn, saveFigures, spreadOf } from './report.ts';
 import { type BenchServer, startServer } from './servers.ts';
 
 export interface HttpBenchOptions {
@@ -33,7 +33,7 @@ export async function benchHttp(options: HttpBenchOptions): Promise<void> {
     const measured: Record<string, HttpLoadResult>[] = [];
     for (let round = 1; round <= rounds; round++) {
       const results: Record<string, HttpLoadResult> = {};
-      for (const server of servers) {
+      for (const server of inTurn(servers, round)) {
         const result = await measure(server, use, round, options);
         results[server.name] = result;
         console.log(

@@ -7,7 +7,7 @@ import type { ConnectionUse } from './http-load.ts';
 import type { HttpsLoadOptions, HttpsLoadResult } from './https-load.ts';
 import { runLoad } from './load-process.ts';
 import { PROFILES } from './population.ts';
-import { formatCount, formatSpread, formatTable, saveFigures, spreadOf } from './report.ts';
+import { formatCount, formatSpread, formatTable, inTurn, saveFigures, spreadOf } from './report.ts';
 import { type BenchServer, startServer } from './servers.ts';
 
 const USES: readonly ConnectionUse[] = ['new', 'keep-alive'];
@@ -23,7 +23,8 @@ export async function benchHttps(options: HttpBenchOptions): Promise<void> {
     const measured: Record<string, HttpsLoadResult>[] = [];
     for (let round = 1; round <= rounds; round++) {
       const results: Record<string, HttpsLoadResult> = {};
-      for (const server of servers) results[server.name] = await measure(server, use, round, options);
+      for (const server of inTurn(servers, round))
+        results[server.name] = await measure(server, use, round, options);
       measured.push(results);
     }
     printTable(servers, measured);

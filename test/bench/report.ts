@@ -11,6 +11,12 @@ export interface Spread {
   readonly max: number;
 }
 
+/** The same, beginning with another one in each round. */
+export function inTurn<T>(all: readonly T[], round: number): T[] {
+  const first = round % all.length;
+  return [...all.slice(first), ...all.slice(0, first)];
+}
+
 /** The spread of at least one figure. */
 export function spreadOf(figures: readonly number[]): Spread {
   const sorted = figures.toSorted((a, b) => a - b);

@@ -5,7 +5,7 @@
 import { runLoad } from './load-process.ts';
 import type { LatencyMicros } from './latency-histogram.ts';
 import { type LoadProfile, PROFILES } from './population.ts';
-import { formatCount, formatSpread, formatTable, saveFigures, spreadOf } from './report.ts';
+import { formatCount, formatSpread, formatTable, inTurn, saveFigures, spreadOf } from './report.ts';
 import { type BenchServer, startServer } from './servers.ts';
 import type { UdpLoadOptions, UdpLoadResult } from './udp-load.ts';
 
@@ -40,7 +40,7 @@ export async function benchUdp(options: UdpBenchOptions): Promise<void> {
     const rounds: Record<string, Measured>[] = [];
     for (let round = 0; round < options.rounds; round++) {
       const measured: Record<string, Measured> = {};
-      for (const server of options.servers) {
+      for (const server of inTurn(options.servers, round)) {
         measured[server.name] = await measure(server, profile, round + 1, options);
         const { full } = measured[server.name];
         console.log(
