@@ -33,6 +33,11 @@ describe('It is told what to do when', () => {
       said: 'admission webhook "policy.example" denied the request: no',
       told: /who wrote the policy/,
     },
+    'the namespace goes': {
+      said: 'configmaps "a" is forbidden: unable to create new content in namespace b because it is being terminated',
+      kind: 'ConfigMap',
+      told: /make the tracker in another one/,
+    },
     'the operator may not': {
       said: 'services is forbidden: User "system:serviceaccount:a:b" cannot create resource "services"',
       kind: 'Service',
